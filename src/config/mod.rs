@@ -1,0 +1,280 @@
+//! What a server can be told: every setting, its default and the reason for it.
+//!
+//! [`Config::SETTINGS`] is the one list of them. The command line, the configuration file, the environment and other
+//! languages set them by name through [`Config::set`]; README's table is compared with it by a test.
+
+mod settings;
+mod values;
+
+pub use settings::Setting;
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+
+/// Only this machine can connect until somebody says otherwise.
+pub const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
+/// The largest message taken: what the peers' defaults cluster around, and a bound for memory per connection.
+pub const DEFAULT_MAX_MESSAGE_SIZE: usize = 64 * 1024;
+/// The largest value of [`Config::max_message_size`]: lengths stay in 31 bits, on 32-bit systems too.
+pub const LARGEST_MESSAGE_SIZE: usize = 0x7fff_ffff;
+/// A request head of 8 KiB holds every browser's cookies; most servers stop there.
+pub const DEFAULT_MAX_HANDSHAKE_BYTES: usize = 8 * 1024;
+/// Long enough for a phone on a bad network, short enough that silent clients do not gather.
+pub const DEFAULT_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Below the 60 s after which many proxies and NATs forget a silent connection, and 9/10 of the pong timeout.
+pub const DEFAULT_PING_INTERVAL: Duration = Duration::from_secs(54);
+/// A peer of which nothing was heard for this long is gone.
+pub const DEFAULT_PONG_TIMEOUT: Duration = Duration::from_secs(60);
+/// A peer that takes not one byte for this long is stuck.
+pub const DEFAULT_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the peer has to answer a close frame, and then to close its side.
+pub const DEFAULT_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Holds a burst of sixteen of the largest default messages, and bounds what a slow reader costs.
+pub const DEFAULT_MAX_OUTBOX_BYTES: usize = 1024 * 1024;
+/// Holds a broadcast to every connection of a busy shard; more means that the shard cannot keep up.
+pub const DEFAULT_MAX_MAILBOX_BYTES: usize = 64 * 1024 * 1024;
+/// How long a drain waits for outboxes before it cuts.
+pub const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections that the kernel completes before they are accepted: a burst of reconnecting clients.
+pub const DEFAULT_BACKLOG: u32 = 4096;
+/// Shard numbers take ten bits of a [`ConnId`](crate::ConnId).
+pub const MAX_SHARDS: usize = 1024;
+
+/// Whose pages may connect: the check of the handshake's `Origin` header (RFC 6455 §10.2).
+///
+/// A request without that header does not come from a page and passes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Pages of the host and port that the request's `Host` header names.
+    Same,
+    /// Every page. The handler may still refuse in [`on_upgrade`](crate::Handler::on_upgrade).
+    Any,
+    /// Pages of these origins: `https://example.com`, `https://*.example.com`, or a bare `example.com`.
+    List(Vec<String>),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Same => f.write_str("same"),
+            Origin::Any => f.write_str("any"),
+            Origin::List(list) => f.write_str(&list.join(",")),
+        }
+    }
+}
+
+/// What happens to a push for which a connection's outbox has no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SlowConsumer {
+    /// The connection is closed with 1008; what it had not read is dropped.
+    Close,
+    /// The new message is dropped.
+    DropNew,
+    /// The oldest whole messages that are not on the wire yet make room.
+    DropOld,
+}
+
+impl fmt::Display for SlowConsumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SlowConsumer::Close => "close",
+            SlowConsumer::DropNew => "drop-new",
+            SlowConsumer::DropOld => "drop-old",
+        })
+    }
+}
+
+/// Everything a server can be told. [`Config::default`] is meant for use.
+///
+/// [`validate`](Config::validate) is called when the server starts, so fields may be set in any order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// Addresses to listen on, `IP:PORT`; port 0 takes a free one. Empty: nothing is listened on, connections are
+    /// handed over by the host.
+    pub listen: Vec<String>,
+    /// Event loops; 0 means one per core.
+    pub shards: usize,
+    /// Connections the kernel holds for us before they are accepted.
+    pub backlog: u32,
+    /// Largest message in bytes, fragments added up. A larger one closes with 1009 (RFC 6455 §7.4.1).
+    pub max_message_size: usize,
+    /// Fragments are handed to [`on_fragment`](crate::Handler::on_fragment) as they come instead of being put together.
+    pub stream_fragments: bool,
+    /// Whose pages may connect.
+    pub origin: Origin,
+    /// Subprotocols the server speaks, most wanted first (RFC 6455 §1.9).
+    pub subprotocols: Vec<String>,
+    /// Largest request head in bytes; a larger one is answered with 431.
+    pub max_handshake_bytes: usize,
+    /// From accept to the end of the handshake; then 408. Zero: no limit.
+    pub handshake_timeout: Duration,
+    /// A ping is sent when nothing came from the peer for this long (RFC 6455 §5.5.2). Zero: never.
+    pub ping_interval: Duration,
+    /// A connection on which nothing came from the peer for this long, pongs included, is dead (1006). Zero: no limit.
+    pub pong_timeout: Duration,
+    /// A connection without a message in either direction for this long is closed with 1001. Zero: no limit.
+    pub idle_timeout: Duration,
+    /// A peer that takes no byte of what is queued for it for this long is cut off (1006). Zero: no limit.
+    pub write_timeout: Duration,
+    /// How long the peer has to answer our close frame, and then to close its side of the connection.
+    pub close_timeout: Duration,
+    /// Connections at a time; more are answered with 503. 0: no limit.
+    pub max_connections: usize,
+    /// Connections at a time from one IP address; more are answered with 429. 0: no limit.
+    pub max_connections_per_ip: usize,
+    /// Bytes that may wait for one connection. Beyond it reading pauses and pushes follow
+    /// [`slow_consumer`](Config::slow_consumer).
+    pub max_outbox_bytes: usize,
+    /// What happens to a push that finds the outbox full.
+    pub slow_consumer: SlowConsumer,
+    /// Bytes of commands from other threads that may wait for one shard; beyond it calls return
+    /// [`Error::Backpressure`].
+    pub max_mailbox_bytes: usize,
+    /// How long a drain waits for outboxes before it cuts, where the caller does not say.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            listen: vec![DEFAULT_LISTEN.to_owned()],
+            shards: 0,
+            backlog: DEFAULT_BACKLOG,
+            max_message_size: DEFAULT_MAX_MESSAGE_SIZE,
+            stream_fragments: false,
+            origin: Origin::Same,
+            subprotocols: Vec::new(),
+            max_handshake_bytes: DEFAULT_MAX_HANDSHAKE_BYTES,
+            handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
+            ping_interval: DEFAULT_PING_INTERVAL,
+            pong_timeout: DEFAULT_PONG_TIMEOUT,
+            idle_timeout: Duration::ZERO,
+            write_timeout: DEFAULT_WRITE_TIMEOUT,
+            close_timeout: DEFAULT_CLOSE_TIMEOUT,
+            max_connections: 0,
+            max_connections_per_ip: 0,
+            max_outbox_bytes: DEFAULT_MAX_OUTBOX_BYTES,
+            slow_consumer: SlowConsumer::Close,
+            max_mailbox_bytes: DEFAULT_MAX_MAILBOX_BYTES,
+            drain_timeout: DEFAULT_DRAIN_TIMEOUT,
+        }
+    }
+}
+
+impl Config {
+    /// Every setting, in the order in which a reader wants to meet them.
+    pub const SETTINGS: &'static [Setting] = settings::ALL;
+
+    /// Sets one setting by its name, from text.
+    ///
+    /// Durations are `10s`, `500ms`, `1m` or a number of milliseconds; sizes are `64KiB`, `1MiB`, `1GiB` or a number
+    /// of bytes; lists are separated by commas. Dashes and underscores in `name` are the same.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`] names the setting and the value, also when there is no setting of that name (the
+    /// field is then `setting`). The configuration is unchanged.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        let wanted = name.replace('-', "_");
+        let setting = Config::SETTINGS
+            .iter()
+            .find(|setting| setting.name == wanted)
+            .ok_or_else(|| Error::setting("setting", name, "no setting has this name"))?;
+        (setting.set)(self, value.trim())
+            .map_err(|reason| Error::setting(setting.name, value, reason))
+    }
+
+    /// Checks each setting by itself and against the others.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`] names the first setting that cannot be and its value.
+    pub fn validate(&self) -> Result<()> {
+        let range = |field, value: usize, least: usize, most: usize| {
+            if (least..=most).contains(&value) {
+                Ok(())
+            } else {
+                Err(Error::setting(field, value, format!("must be {least} to {most}")))
+            }
+        };
+        range("shards", self.shards, 0, MAX_SHARDS)?;
+        range("backlog", self.backlog as usize, 1, i32::MAX as usize)?;
+        range("max_message_size", self.max_message_size, 0, LARGEST_MESSAGE_SIZE)?;
+        range("max_handshake_bytes", self.max_handshake_bytes, 128, 64 * 1024)?;
+        range("max_outbox_bytes", self.max_outbox_bytes, 1, LARGEST_MESSAGE_SIZE)?;
+        range("max_mailbox_bytes", self.max_mailbox_bytes, 1024, usize::MAX)?;
+        for address in &self.listen {
+            values::address(address).map_err(|reason| Error::setting("listen", address, reason))?;
+        }
+        for protocol in &self.subprotocols {
+            values::token(protocol)
+                .map_err(|reason| Error::setting("subprotocols", protocol, reason))?;
+        }
+        if let Origin::List(list) = &self.origin {
+            for origin in list {
+                values::origin(origin)
+                    .map_err(|reason| Error::setting("origin", origin, reason))?;
+            }
+        }
+        if self.close_timeout.is_zero() {
+            let reason = "must be above 0: a peer could hold a closing connection for ever";
+            return Err(Error::setting("close_timeout", "0", reason));
+        }
+        let (ping, pong) = (self.ping_interval, self.pong_timeout);
+        if !pong.is_zero() && (ping.is_zero() || ping >= pong) {
+            let value = format!("{}ms", pong.as_millis());
+            let reason =
+                format!("must be longer than ping_interval ({}ms), or 0", ping.as_millis());
+            return Err(Error::setting("pong_timeout", value, reason));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_valid() {
+        Config::default().validate().expect("the default configuration is valid");
+    }
+
+    #[test]
+    fn each_setting_takes_its_own_default_as_text() {
+        for setting in Config::SETTINGS {
+            let mut config = Config::default();
+            let text = (setting.default)();
+            config.set(setting.name, &text).unwrap_or_else(|e| panic!("{}: {e}", setting.name));
+            assert_eq!(config, Config::default(), "{} = {text}", setting.name);
+        }
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_and_changes_nothing() {
+        for (name, value) in [
+            ("shards", "many"),
+            ("max-message-size", "64 parsecs"),
+            ("origin", ""),
+            ("slow_consumer", "wait"),
+            ("ping_interval", "-1s"),
+            ("stream_fragments", "perhaps"),
+            ("listen", "8000"),
+        ] {
+            let mut config = Config::default();
+            let error = config.set(name, value).expect_err("refused").to_string();
+            assert!(error.contains(&name.replace('-', "_")) && error.contains(value), "{error}");
+            assert_eq!(config, Config::default());
+        }
+    }
+
+    #[test]
+    fn settings_that_contradict_each_other_are_refused() {
+        let config = Config { ping_interval: Duration::from_secs(60), ..Config::default() };
+        let error = config.validate().expect_err("refused").to_string();
+        assert!(error.starts_with(r#"pong_timeout is "60000ms""#), "{error}");
+    }
+}
