@@ -95,6 +95,21 @@ impl Wire {
         self.stream.write_all(bytes.as_ref())
     }
 
+    /// Sends until the peer has taken nothing for `patience`; returns how much was sent.
+    pub fn send_while_taken(&mut self, bytes: &[u8], patience: Duration) -> usize {
+        self.stream.set_write_timeout(Some(patience)).expect("a write deadline");
+        let mut sent = 0;
+        while sent < bytes.len() {
+            match self.stream.write(&bytes[sent..]) {
+                Ok(count) => sent += count,
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
+                Err(e) => panic!("sending: {e}"),
+            }
+        }
+        self.stream.set_write_timeout(Some(PATIENCE)).expect("a write deadline");
+        sent
+    }
+
     pub fn frame(&mut self, frame: Frame) {
         self.send(frame.bytes());
     }
