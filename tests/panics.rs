@@ -14,7 +14,7 @@ fn fragile() -> Probe {
 }
 
 fn panics(server: &Running) -> u64 {
-    server.handle.stats().panics
+    server.handle.stats().total.panics
 }
 
 #[test]
