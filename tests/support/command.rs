@@ -1,5 +1,6 @@
 //! The built `wspoll` command as a process of its own: its memory and files are not those of other tests.
 
+use std::env;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -21,7 +22,13 @@ impl Wspoll {
             tools::skip("the command is not built: the feature `cli` is off");
             return None;
         };
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        // Its settings may come from the environment, which is the test's here.
+        for (name, _) in env::vars_os().filter(|(n, _)| n.to_string_lossy().starts_with("WSPOLL_"))
+        {
+            command.env_remove(name);
+        }
+        let mut child = command
             .args(["--listen", "127.0.0.1:0"])
             .args(arguments)
             .stdin(Stdio::null())
