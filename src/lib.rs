@@ -1,7 +1,53 @@
 //! A WebSocket server that C, Go and Rust programs embed.
+//!
+//! ```
+//! use wspoll::{Conn, Handler, Message, Server};
+//!
+//! struct Echo;
+//!
+//! impl Handler for Echo {
+//!     fn on_message(&self, conn: &mut Conn<'_>, message: Message<'_>) {
+//!         if let Err(e) = conn.send(message) {
+//!             eprintln!("{}: {e}", conn.id());
+//!         }
+//!     }
+//! }
+//!
+//! # fn main() -> wspoll::Result<()> {
+//! let server = Server::builder().listen("127.0.0.1:0").handler(Echo).start()?;
+//! println!("listening on {}", server.local_addr());
+//! server.shutdown(std::time::Duration::from_secs(1));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Each core runs one poller over the connections that it owns: a [`Handler`] is called on that thread, and what it
+//! sends leaves when it returns. Any other thread acts through a [`ServerHandle`]. A host that wants to drive the
+//! loops itself starts the server in hosted mode ([`Builder::start_hosted`]) and gets events in batches
+//! ([`Shard::turn`]).
+//!
+//! The layers, each of which imports only what stands above it: `protocol` (RFC 6455 without sockets), `connection`
+//! (one peer), `reactor` (the system's poller, timers, sockets), `registry` (ids and rooms), `shard` (the loop),
+//! `server`.
 
 pub mod config;
+mod connection;
 mod error;
+#[doc(hidden)]
+pub mod protocol;
+mod reactor;
+mod registry;
+mod server;
+mod shard;
 
-pub use config::{Config, Origin, SlowConsumer};
+pub use config::{Config, Origin, Setting, SlowConsumer};
+pub use connection::id::ConnId;
+pub use connection::request::{Request, Response, Upgrade};
 pub use error::{Error, InvalidSetting, IoContext, Result};
+pub use protocol::message::{Fragment, Message};
+pub use server::{Builder, Server, ServerHandle, raise_file_limit};
+pub use shard::Shard;
+pub use shard::conn::Conn;
+pub use shard::event::{Event, Events, Outlet};
+pub use shard::handler::{Close, CloseCause, DropReason, Dropped, Handler};
+pub use shard::stats::{ShardStats, Stats};

@@ -7,6 +7,7 @@ mod settings;
 mod values;
 
 pub use settings::Setting;
+pub(crate) use values::address;
 
 use std::fmt;
 use std::time::Duration;

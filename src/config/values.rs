@@ -40,7 +40,7 @@ pub(super) fn size(text: &str) -> Parsed<usize> {
 pub(super) fn show_size(bytes: usize) -> String {
     SIZES
         .iter()
-        .find(|(_, unit)| bytes > 0 && bytes % unit == 0)
+        .find(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit))
         .map_or_else(|| bytes.to_string(), |(name, unit)| format!("{}{name}", bytes / unit))
 }
 

@@ -1,0 +1,158 @@
+//! The control plane's first task: accepts connections and deals them out to the shards.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use smol::channel::{self, Receiver, Sender};
+use smol::{Async, LocalExecutor, Timer, future};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::reactor::transport::Transport;
+use crate::shard::census::Admission;
+use crate::shard::mailbox::{Command, Fleet};
+
+/// First pause after a failed accept, doubled up to [`MAX_BACKOFF`]. What fails accepts, most often the lack of
+/// descriptors, does not pass by trying again at once.
+const MIN_BACKOFF: Duration = Duration::from_millis(5);
+const MAX_BACKOFF: Duration = Duration::from_secs(1);
+
+/// Accepts in a row before other listeners get their turn.
+const BURST: usize = 64;
+
+pub(super) struct Acceptor {
+    local_addrs: Vec<SocketAddr>,
+    /// Closing it ends the thread.
+    stop: Sender<()>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Binds every address of the configuration, or none.
+pub(super) fn bind(config: &Config) -> Result<Vec<TcpListener>> {
+    let listen_on = |address: &String| {
+        let bound = crate::config::address(address)
+            .map_err(|reason| Error::setting("listen", address, reason))?;
+        listen(bound, config.backlog).map_err(|e| Error::io(format!("listening on {address}"), e))
+    };
+    config.listen.iter().map(listen_on).collect()
+}
+
+fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // On Windows the option means that others may take the port away.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(backlog.try_into().unwrap_or(i32::MAX))?;
+    Ok(socket.into())
+}
+
+impl Acceptor {
+    /// Starts to accept on a thread of its own.
+    pub(super) fn start(listeners: Vec<TcpListener>, fleet: &Arc<Fleet>) -> Result<Acceptor> {
+        let local_addrs = listeners
+            .iter()
+            .map(TcpListener::local_addr)
+            .collect::<io::Result<Vec<_>>>()
+            .map_err(|e| Error::io("asking for the address listened on", e))?;
+        let listeners = listeners
+            .into_iter()
+            .map(Async::new)
+            .collect::<io::Result<Vec<_>>>()
+            .map_err(|e| Error::io("watching a listener", e))?;
+        let (stop, stopped) = channel::bounded(1);
+        let fleet = Arc::clone(fleet);
+        let thread = thread::Builder::new()
+            .name("wspoll-control".to_owned())
+            .spawn(move || run(listeners, &fleet, &stopped))
+            .map_err(|e| Error::io("starting the control thread", e))?;
+        Ok(Acceptor { local_addrs, stop, thread: Mutex::new(Some(thread)) })
+    }
+
+    pub(super) fn local_addrs(&self) -> &[SocketAddr] {
+        &self.local_addrs
+    }
+
+    /// Accepts nothing more. The ports are free when [`join`](Self::join) has returned.
+    pub(super) fn stop(&self) {
+        self.stop.close();
+    }
+
+    pub(super) fn join(&self) {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            log::error!("the control thread panicked");
+        }
+    }
+}
+
+fn run(listeners: Vec<Async<TcpListener>>, fleet: &Fleet, stopped: &Receiver<()>) {
+    let executor = LocalExecutor::new();
+    for listener in &listeners {
+        executor.spawn(accept(listener, fleet)).detach();
+    }
+    // Nothing is ever sent: the receiver wakes when the sender is closed or dropped.
+    let stopped = async {
+        let _ = stopped.recv().await;
+    };
+    smol::block_on(executor.run(stopped));
+}
+
+async fn accept(listener: &Async<TcpListener>, fleet: &Fleet) {
+    let mut backoff = MIN_BACKOFF;
+    let mut burst = 0;
+    loop {
+        match listener.read_with(TcpListener::accept).await {
+            Ok((stream, peer)) => {
+                deal(stream, peer, fleet);
+                backoff = MIN_BACKOFF;
+                burst += 1;
+                if burst == BURST {
+                    burst = 0;
+                    future::yield_now().await;
+                }
+            }
+            // The client left before it was accepted.
+            Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => {
+                fleet.census.accept_errors.fetch_add(1, Ordering::Relaxed);
+                log::warn!("accepting: {e}; next try in {backoff:?}");
+                Timer::after(backoff).await;
+                backoff = (backoff * 2).min(MAX_BACKOFF);
+            }
+        }
+    }
+}
+
+/// Hands a connection to the shard that has the fewest.
+fn deal(stream: TcpStream, peer: SocketAddr, fleet: &Fleet) {
+    let refusal = match fleet.census.admit(peer.ip(), &fleet.config) {
+        Admission::Admitted => None,
+        Admission::Refused(status) => Some(status),
+        Admission::Cut => return,
+    };
+    let uncount = || match refusal {
+        None => fleet.census.leave(peer.ip(), &fleet.config),
+        Some(_) => fleet.census.refusal_ended(),
+    };
+    let transport = match Transport::tcp(stream) {
+        Ok(transport) => transport,
+        Err(e) => {
+            log::debug!("{peer}: {e}");
+            return uncount();
+        }
+    };
+    let load = |shard: &usize| fleet.mailboxes[*shard].load.load(Ordering::Relaxed);
+    let shard = (0..fleet.mailboxes.len()).min_by_key(load).unwrap_or(0);
+    fleet.mailboxes[shard].load.fetch_add(1, Ordering::Relaxed);
+    if fleet.post(shard, Command::Adopt { transport, peer, refusal }).is_err() {
+        fleet.mailboxes[shard].load.fetch_sub(1, Ordering::Relaxed);
+        uncount();
+    }
+}

@@ -1,0 +1,263 @@
+//! How a server is configured and started.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crate::config::{Config, Origin, SlowConsumer};
+use crate::error::{Error, Result};
+use crate::reactor::Reactor;
+use crate::shard::Shard;
+use crate::shard::census::Census;
+use crate::shard::handler::Handler;
+use crate::shard::mailbox::{Fleet, Mailbox};
+
+use super::Server;
+use super::acceptor::{self, Acceptor};
+
+/// A server to be. Each setting has a method; [`Config`] says what they mean.
+#[derive(Default)]
+pub struct Builder {
+    config: Config,
+    /// Addresses named one by one; they replace those of the configuration.
+    listen: Vec<String>,
+    handler: Option<Arc<dyn Handler>>,
+    decides_upgrades: bool,
+}
+
+impl Builder {
+    /// Replaces the whole configuration.
+    pub fn config(mut self, config: Config) -> Builder {
+        self.config = config;
+        self
+    }
+
+    /// Listens on this address, `IP:PORT`; port 0 takes a free one. May be called again for more.
+    pub fn listen(mut self, address: impl ToString) -> Builder {
+        self.listen.push(address.to_string());
+        self
+    }
+
+    /// Who is called for connections. Without one, messages are read and forgotten.
+    pub fn handler(mut self, handler: impl Handler) -> Builder {
+        self.handler = Some(Arc::new(handler));
+        self
+    }
+
+    /// In hosted mode: upgrades come as [`Event::Upgrade`](crate::Event::Upgrade) and wait for
+    /// [`Outlet::accept`](crate::Outlet::accept), instead of being accepted when they are valid.
+    pub fn decide_upgrades(mut self, yes: bool) -> Builder {
+        self.decides_upgrades = yes;
+        self
+    }
+
+    /// See [`Config::shards`].
+    pub fn shards(mut self, shards: usize) -> Builder {
+        self.config.shards = shards;
+        self
+    }
+
+    /// See [`Config::backlog`].
+    pub fn backlog(mut self, connections: u32) -> Builder {
+        self.config.backlog = connections;
+        self
+    }
+
+    /// See [`Config::max_message_size`].
+    pub fn max_message_size(mut self, bytes: usize) -> Builder {
+        self.config.max_message_size = bytes;
+        self
+    }
+
+    /// See [`Config::stream_fragments`].
+    pub fn stream_fragments(mut self, yes: bool) -> Builder {
+        self.config.stream_fragments = yes;
+        self
+    }
+
+    /// See [`Config::origin`].
+    pub fn origin(mut self, origin: Origin) -> Builder {
+        self.config.origin = origin;
+        self
+    }
+
+    /// See [`Config::subprotocols`].
+    pub fn subprotocols<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Builder {
+        self.config.subprotocols = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// See [`Config::max_handshake_bytes`].
+    pub fn max_handshake_bytes(mut self, bytes: usize) -> Builder {
+        self.config.max_handshake_bytes = bytes;
+        self
+    }
+
+    /// See [`Config::handshake_timeout`].
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Builder {
+        self.config.handshake_timeout = timeout;
+        self
+    }
+
+    /// See [`Config::ping_interval`].
+    pub fn ping_interval(mut self, interval: Duration) -> Builder {
+        self.config.ping_interval = interval;
+        self
+    }
+
+    /// See [`Config::pong_timeout`].
+    pub fn pong_timeout(mut self, timeout: Duration) -> Builder {
+        self.config.pong_timeout = timeout;
+        self
+    }
+
+    /// See [`Config::idle_timeout`].
+    pub fn idle_timeout(mut self, timeout: Duration) -> Builder {
+        self.config.idle_timeout = timeout;
+        self
+    }
+
+    /// See [`Config::write_timeout`].
+    pub fn write_timeout(mut self, timeout: Duration) -> Builder {
+        self.config.write_timeout = timeout;
+        self
+    }
+
+    /// See [`Config::close_timeout`].
+    pub fn close_timeout(mut self, timeout: Duration) -> Builder {
+        self.config.close_timeout = timeout;
+        self
+    }
+
+    /// See [`Config::max_connections`].
+    pub fn max_connections(mut self, most: usize) -> Builder {
+        self.config.max_connections = most;
+        self
+    }
+
+    /// See [`Config::max_connections_per_ip`].
+    pub fn max_connections_per_ip(mut self, most: usize) -> Builder {
+        self.config.max_connections_per_ip = most;
+        self
+    }
+
+    /// See [`Config::max_outbox_bytes`].
+    pub fn max_outbox_bytes(mut self, bytes: usize) -> Builder {
+        self.config.max_outbox_bytes = bytes;
+        self
+    }
+
+    /// See [`Config::slow_consumer`].
+    pub fn slow_consumer(mut self, policy: SlowConsumer) -> Builder {
+        self.config.slow_consumer = policy;
+        self
+    }
+
+    /// See [`Config::max_mailbox_bytes`].
+    pub fn max_mailbox_bytes(mut self, bytes: usize) -> Builder {
+        self.config.max_mailbox_bytes = bytes;
+        self
+    }
+
+    /// See [`Config::drain_timeout`].
+    pub fn drain_timeout(mut self, timeout: Duration) -> Builder {
+        self.config.drain_timeout = timeout;
+        self
+    }
+
+    /// Starts the server on threads of its own: one per shard, and one that accepts.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::InvalidSetting`]: a setting cannot have its value, or two contradict each other.
+    /// - [`Error::Io`]: an address cannot be listened on, or the system refuses a poller or a thread. Nothing runs then.
+    pub fn start(mut self) -> Result<Server> {
+        let handler = self.handler.take().unwrap_or_else(|| Arc::new(Silent));
+        let (fleet, reactors, listeners) = self.prepare()?;
+        let mut threads = Vec::with_capacity(reactors.len());
+        for (index, reactor) in reactors.into_iter().enumerate() {
+            let shard = Shard::managed(index, Arc::clone(&fleet), reactor, Arc::clone(&handler));
+            let run = move || {
+                if let Err(e) = shard.run() {
+                    log::error!("shard {index} has ended: {e}");
+                }
+            };
+            let thread = thread::Builder::new().name(format!("wspoll-{index}")).spawn(run);
+            threads.push(thread.map_err(|e| Error::io("starting a shard's thread", e)));
+        }
+        let acceptor = Acceptor::start(listeners, &fleet);
+        // A server that is not whole is ended again by its drop.
+        let failed = threads.iter().any(Result::is_err) || acceptor.is_err();
+        if failed {
+            end(&fleet);
+        }
+        let threads = threads.into_iter().collect::<Result<Vec<_>>>()?;
+        Ok(Server::new(fleet, acceptor?, threads))
+    }
+
+    /// Starts the server without threads for its shards: the host drives each by [`Shard::turn`], on whichever thread
+    /// it likes. Accepting has a thread of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start); [`Error::InvalidSetting`] also if there is a handler, which nobody would call.
+    pub fn start_hosted(self) -> Result<(Server, Vec<Shard>)> {
+        if self.handler.is_some() {
+            let reason = "a hosted server hands out events instead of calling a handler";
+            return Err(Error::setting("handler", "set", reason));
+        }
+        let decides_upgrades = self.decides_upgrades;
+        let (fleet, reactors, listeners) = self.prepare()?;
+        let hosted =
+            |(index, reactor)| Shard::hosted(index, Arc::clone(&fleet), reactor, decides_upgrades);
+        let shards = reactors.into_iter().enumerate().map(hosted).collect();
+        let acceptor = Acceptor::start(listeners, &fleet)?;
+        Ok((Server::new(fleet, acceptor, Vec::new()), shards))
+    }
+
+    /// Everything that can fail before a thread runs.
+    fn prepare(mut self) -> Result<(Arc<Fleet>, Vec<Reactor>, Vec<std::net::TcpListener>)> {
+        if !self.listen.is_empty() {
+            self.config.listen = self.listen;
+        }
+        let mut config = self.config;
+        config.validate()?;
+        if config.shards == 0 {
+            let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
+            config.shards = cores.min(crate::config::MAX_SHARDS);
+        }
+        match raise_file_limit() {
+            Ok(files) => log::info!("{files} files may be open"),
+            Err(e) => log::warn!("raising the limit of open files: {e}"),
+        }
+        let listeners = acceptor::bind(&config)?;
+        let reactors = (0..config.shards)
+            .map(|_| Reactor::new().map_err(|e| Error::io("making a poller", e)))
+            .collect::<Result<Vec<_>>>()?;
+        let mailboxes = reactors.iter().map(|reactor| Mailbox::new(reactor.waker())).collect();
+        let fleet = Fleet { config, mailboxes, census: Census::default() };
+        Ok((Arc::new(fleet), reactors, listeners))
+    }
+}
+
+fn end(fleet: &Fleet) {
+    let deadline = std::time::Instant::now();
+    for shard in 0..fleet.mailboxes.len() {
+        // A shard that has no thread takes it too; nobody will read it.
+        let _ = fleet.post(shard, crate::shard::mailbox::Command::Drain { deadline });
+    }
+}
+
+struct Silent;
+
+impl Handler for Silent {}
+
+/// Raises the number of files that this process may have open to the most that the system lets it, and returns that.
+/// Starting a server does this.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn raise_file_limit() -> std::io::Result<u64> {
+    rlimit::increase_nofile_limit(u64::MAX)
+}

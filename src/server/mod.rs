@@ -1,0 +1,86 @@
+//! A server: its shards, its acceptor, and its end.
+
+mod acceptor;
+mod builder;
+mod handle;
+
+pub use builder::{Builder, raise_file_limit};
+pub use handle::ServerHandle;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::shard::mailbox::Fleet;
+use crate::shard::stats::Stats;
+use acceptor::Acceptor;
+
+/// A running server. Dropping it cuts every connection; [`shutdown`](Server::shutdown) lets them end well.
+pub struct Server {
+    handle: ServerHandle,
+    local_addrs: Vec<SocketAddr>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Server {
+    /// A server to be configured and started.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    fn new(fleet: Arc<Fleet>, acceptor: Acceptor, threads: Vec<JoinHandle<()>>) -> Server {
+        let local_addrs = acceptor.local_addrs().to_vec();
+        let handle = ServerHandle { fleet, acceptor: Arc::new(acceptor) };
+        Server { handle, local_addrs, threads: Mutex::new(threads) }
+    }
+
+    /// The means to act upon the server and its connections, from any thread.
+    pub fn handle(&self) -> ServerHandle {
+        self.handle.clone()
+    }
+
+    /// The addresses that are listened on, in the order of the configuration, with the ports that the system chose.
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.local_addrs
+    }
+
+    /// The first of [`local_addrs`](Self::local_addrs); `0.0.0.0:0` if nothing is listened on.
+    pub fn local_addr(&self) -> SocketAddr {
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        self.local_addrs.first().copied().unwrap_or(nowhere)
+    }
+
+    /// What has been counted since the start.
+    pub fn stats(&self) -> Stats {
+        self.handle.stats()
+    }
+
+    /// Ends the server: nothing more is accepted, every connection is closed with 1001 after what waits for it, and
+    /// what has not gone after `deadline` is cut. Returns when all of the server's threads have ended.
+    ///
+    /// In hosted mode the shards' threads are the host's: this returns at once, and
+    /// [`Shard::turn`](crate::Shard::turn) returns [`Error::ShutDown`](crate::Error::ShutDown) when its shard is done.
+    ///
+    /// Called from a handler, it does not wait for the handler's own thread.
+    pub fn shutdown(&self, deadline: Duration) {
+        self.handle.shutdown(deadline);
+        let threads = {
+            let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *threads)
+        };
+        let me = thread::current().id();
+        for joined in threads.into_iter().filter(|thread| thread.thread().id() != me) {
+            if joined.join().is_err() {
+                log::error!("a thread of the server panicked");
+            }
+        }
+        self.handle.acceptor.join();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shutdown(Duration::ZERO);
+    }
+}

@@ -1,0 +1,87 @@
+//! What other threads asked for.
+
+use std::time::Instant;
+
+use super::Shard;
+use super::core::{Core, Notice};
+use super::handler::{DropReason, Dropped};
+use super::mailbox::Command;
+
+impl Shard {
+    /// Empties the mailbox. Each command's consequences are delivered before the next is looked at.
+    pub(super) fn run_commands(&mut self) {
+        if !self.core.mailbox().has_mail() {
+            return;
+        }
+        let mut commands = std::mem::take(&mut self.commands);
+        self.core.mailbox().take(&mut commands);
+        for command in commands.drain(..) {
+            self.core.run(command);
+            self.sink.deliver(&mut self.core);
+        }
+        // A burst must not keep its memory.
+        commands.shrink_to(1024);
+        self.commands = commands;
+    }
+}
+
+impl Core {
+    fn run(&mut self, command: Command) {
+        match command {
+            Command::Adopt { transport, peer, refusal } => match self.draining {
+                None => self.adopt(transport, peer, refusal),
+                Some(_) => self.uncount(peer, refusal.is_some()),
+            },
+            Command::Send { to, frame } => {
+                for id in to {
+                    match self.find(id) {
+                        Some(slot) => self.push(slot, &frame),
+                        None => {
+                            self.stats.dropped += 1;
+                            let dropped = Dropped { messages: 1, reason: DropReason::Gone };
+                            self.notices.push_back(Notice::Dropped(id, dropped));
+                        }
+                    }
+                }
+            }
+            Command::Publish { room, frame } => self.publish_here(&room, &frame),
+            Command::Broadcast { frame } => self.broadcast_here(&frame),
+            Command::Join { id, room } => {
+                if let Some(slot) = self.find(id) {
+                    self.join(slot, &room);
+                }
+            }
+            Command::Leave { id, room } => {
+                if let Some(slot) = self.find(id) {
+                    self.rooms.leave(slot, &room);
+                }
+            }
+            Command::Close { id, code, reason } => {
+                if let Some(slot) = self.find(id) {
+                    // The code was checked where it was given; a connection that is closing already is.
+                    let _ = self.close(slot, code, &reason);
+                }
+            }
+            Command::Ping { id, frame } => {
+                if let Some(slot) = self.find(id) {
+                    self.push(slot, &frame);
+                }
+            }
+            Command::Decide { id, upgrade } => {
+                if let Some(slot) = self.find(id) {
+                    // Too late: the handshake timeout has answered.
+                    let _ = self.decide(slot, *upgrade);
+                }
+            }
+            Command::Drain { deadline } => self.drain(deadline),
+        }
+    }
+
+    /// Whether the end has come: everything has gone, or the time is over.
+    pub(super) fn is_drained(&self) -> bool {
+        match self.draining {
+            None => false,
+            Some(deadline) => self.stats.sockets == 0 || deadline <= Instant::now(),
+        }
+    }
+}

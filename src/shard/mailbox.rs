@@ -1,0 +1,239 @@
+//! How other threads reach a shard: a mailbox, bounded in bytes, and one wake-up however much is in it.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::config::Config;
+use crate::connection::id::ConnId;
+use crate::connection::outbox::SharedFrame;
+use crate::connection::request::Upgrade;
+use crate::error::{Error, Result};
+use crate::reactor::Waker;
+use crate::reactor::transport::Transport;
+use crate::registry::generations::Generations;
+
+use super::census::Census;
+use super::stats::{Published, Stats};
+
+/// What another thread wants of a shard.
+pub(crate) enum Command {
+    /// Take over an accepted connection; with a status, only to say that.
+    Adopt {
+        transport: Transport,
+        peer: std::net::SocketAddr,
+        refusal: Option<u16>,
+    },
+    /// Queue a message for some of this shard's connections.
+    Send {
+        to: Vec<ConnId>,
+        frame: SharedFrame,
+    },
+    /// Queue a message for everybody in a room.
+    Publish {
+        room: Arc<str>,
+        frame: SharedFrame,
+    },
+    /// Queue a message for everybody.
+    Broadcast {
+        frame: SharedFrame,
+    },
+    Join {
+        id: ConnId,
+        room: Arc<str>,
+    },
+    Leave {
+        id: ConnId,
+        room: Arc<str>,
+    },
+    Close {
+        id: ConnId,
+        code: u16,
+        reason: Box<str>,
+    },
+    Ping {
+        id: ConnId,
+        frame: SharedFrame,
+    },
+    Decide {
+        id: ConnId,
+        upgrade: Box<Upgrade>,
+    },
+    /// Close everything; cut what is left at the deadline.
+    Drain {
+        deadline: Instant,
+    },
+}
+
+impl Command {
+    /// Bytes by which the command counts against [`Config::max_mailbox_bytes`].
+    fn cost(&self) -> usize {
+        size_of::<Command>()
+            + match self {
+                Command::Send { to, frame } => to.len() * size_of::<ConnId>() + frame.len(),
+                Command::Publish { frame, .. }
+                | Command::Broadcast { frame }
+                | Command::Ping { frame, .. } => frame.len(),
+                Command::Join { room, .. } | Command::Leave { room, .. } => room.len(),
+                Command::Close { reason, .. } => reason.len(),
+                _ => 0,
+            }
+    }
+
+    /// A connection that is handed over, or the end, is never refused for want of room.
+    fn is_bounded(&self) -> bool {
+        !matches!(self, Command::Adopt { .. } | Command::Drain { .. })
+    }
+}
+
+#[derive(Default)]
+struct Queue {
+    commands: Vec<Command>,
+    bytes: usize,
+    /// Draining, or over.
+    closed: bool,
+}
+
+/// What other threads see of one shard.
+pub(crate) struct Mailbox {
+    queue: Mutex<Queue>,
+    /// A wake-up is under way; cleared before the queue is emptied.
+    woken: AtomicBool,
+    waker: Waker,
+    /// Sockets that the shard has or is about to get: what the acceptor compares.
+    pub(crate) load: AtomicUsize,
+    pub(crate) generations: Generations,
+    pub(crate) stats: Published,
+}
+
+impl Mailbox {
+    pub(crate) fn new(waker: Waker) -> Mailbox {
+        Mailbox {
+            queue: Mutex::default(),
+            woken: AtomicBool::new(false),
+            waker,
+            load: AtomicUsize::new(0),
+            generations: Generations::new(),
+            stats: Published::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // The queue is whole whenever the lock is free: nothing in between can panic.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Swaps the queue for `emptied`, whose memory is used again.
+    pub(super) fn take(&self, emptied: &mut Vec<Command>) {
+        self.woken.store(false, Ordering::SeqCst);
+        let mut queue = self.lock();
+        std::mem::swap(&mut queue.commands, emptied);
+        queue.bytes = 0;
+    }
+
+    /// Whether a look into the mailbox is due.
+    #[inline]
+    pub(super) fn has_mail(&self) -> bool {
+        self.woken.load(Ordering::SeqCst)
+    }
+
+    /// Takes no more commands.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+    }
+
+    pub(crate) fn wake(&self) {
+        if !self.woken.swap(true, Ordering::SeqCst) {
+            self.waker.wake();
+        }
+    }
+}
+
+impl Queue {
+    fn check(&self, command: &Command, config: &Config) -> Result<()> {
+        if self.closed {
+            return Err(Error::ShutDown);
+        }
+        // An empty mailbox takes a command of any size, or that could never be sent at all.
+        let full = self.bytes + command.cost() > config.max_mailbox_bytes && self.bytes > 0;
+        if full && command.is_bounded() { Err(Error::Backpressure) } else { Ok(()) }
+    }
+
+    fn push(&mut self, command: Command) {
+        self.bytes += command.cost();
+        self.commands.push(command);
+    }
+}
+
+/// All shards of a server, as every thread sees them.
+pub(crate) struct Fleet {
+    pub(crate) config: Config,
+    pub(crate) mailboxes: Box<[Mailbox]>,
+    pub(crate) census: Census,
+}
+
+impl Fleet {
+    /// Queues a command for one shard.
+    pub(crate) fn post(&self, shard: usize, command: Command) -> Result<()> {
+        let mailbox = self.mailboxes.get(shard).ok_or(Error::Gone)?;
+        let mut queue = mailbox.lock();
+        queue.check(&command, &self.config)?;
+        queue.push(command);
+        drop(queue);
+        mailbox.wake();
+        Ok(())
+    }
+
+    /// Queues a command for each of several shards, or for none of them.
+    pub(crate) fn post_each(&self, commands: Vec<(usize, Command)>) -> Result<()> {
+        // Locked in the order of the shards, as every call that locks two of them does.
+        debug_assert!(commands.is_sorted_by_key(|(shard, _)| *shard));
+        let mut locked = Vec::with_capacity(commands.len());
+        for (shard, command) in commands {
+            let queue = self.mailboxes.get(shard).ok_or(Error::Gone)?.lock();
+            queue.check(&command, &self.config)?;
+            locked.push((shard, queue, command));
+        }
+        let mut shards = Vec::with_capacity(locked.len());
+        for (shard, mut queue, command) in locked {
+            queue.push(command);
+            shards.push(shard);
+        }
+        shards.into_iter().for_each(|shard| self.mailboxes[shard].wake());
+        Ok(())
+    }
+
+    /// Queues the same command for every shard but `except`, or for none.
+    pub(crate) fn post_all(
+        &self,
+        except: Option<usize>,
+        command: impl Fn() -> Command,
+    ) -> Result<()> {
+        let shards = (0..self.mailboxes.len()).filter(|shard| Some(*shard) != except);
+        let commands = shards.map(|shard| (shard, command())).collect::<Vec<_>>();
+        if commands.is_empty() { Ok(()) } else { self.post_each(commands) }
+    }
+
+    /// Whether the connection is alive, as far as this thread can know.
+    pub(crate) fn is_alive(&self, id: ConnId) -> bool {
+        self.mailboxes.get(id.shard()).is_some_and(|mailbox| mailbox.generations.is_alive(id))
+    }
+
+    /// [`Error::Gone`] unless the connection is alive.
+    pub(crate) fn check_alive(&self, id: ConnId) -> Result<()> {
+        if self.is_alive(id) { Ok(()) } else { Err(Error::Gone) }
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let shards: Vec<_> = self.mailboxes.iter().map(|mailbox| mailbox.stats.read()).collect();
+        let mut stats = Stats {
+            accepted: self.census.accepted.load(Ordering::Relaxed),
+            accept_errors: self.census.accept_errors.load(Ordering::Relaxed),
+            refused: self.census.refused.load(Ordering::Relaxed),
+            ..Stats::default()
+        };
+        shards.iter().for_each(|shard| stats.total.add(shard));
+        stats.shards = shards;
+        stats
+    }
+}

@@ -1,0 +1,208 @@
+//! The loop: one readiness queue, the connections it watches, their rooms and timers.
+//!
+//! A shard is driven by turns. A turn sends what is due, waits, reads what came and calls the handler, runs what other
+//! threads asked for, and acts upon timers. Nothing in it blocks but the wait, and no lock is taken per message.
+//!
+//! | file | what |
+//! |---|---|
+//! | `dispatch` | reads, decodes, calls |
+//! | `upgrade` | from the request to the open connection |
+//! | `core` | outboxes: queueing, flushing, slow consumers |
+//! | `closing` | the ends of connections |
+//! | `deadlines` | timers |
+//! | `mailbox`, `commands` | calls from other threads |
+//! | `sink`, `handler`, `conn` | calls to the handler, and what it can do in them |
+//! | `event` | hosted mode: batches instead of calls |
+
+pub(crate) mod census;
+mod closing;
+mod commands;
+pub(crate) mod conn;
+mod core;
+mod deadlines;
+mod dispatch;
+mod entry;
+pub(crate) mod event;
+pub(crate) mod handler;
+pub(crate) mod mailbox;
+mod sink;
+pub(crate) mod stats;
+mod upgrade;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+use crate::reactor::{Reactor, Ready};
+
+use self::core::{Core, READ_BUFFER};
+use event::{Batch, Events, Outlet};
+use handler::Handler;
+use mailbox::{Command, Fleet};
+use sink::Sink;
+
+/// One event loop and the connections that it owns.
+///
+/// In hosted mode the host has it and calls [`turn`](Shard::turn), always from one thread at a time. Dropping it cuts
+/// its connections.
+pub struct Shard {
+    core: Core,
+    sink: Sink,
+    reads: Reads,
+    ready: Vec<Ready>,
+    due: Vec<u32>,
+    commands: Vec<Command>,
+}
+
+/// The read buffer: shared by all connections, since each read is done with before the next.
+struct Reads {
+    buffer: Box<[u8]>,
+    /// Bytes at the beginning that events of this turn point to; always 0 with a handler.
+    used: usize,
+}
+
+impl Shard {
+    /// A shard that calls a handler.
+    pub(crate) fn managed(
+        index: usize,
+        fleet: Arc<Fleet>,
+        reactor: Reactor,
+        handler: Arc<dyn Handler>,
+    ) -> Shard {
+        Shard::new(index, fleet, reactor, Sink::Handler(handler))
+    }
+
+    /// A shard that hands out batches.
+    pub(crate) fn hosted(
+        index: usize,
+        fleet: Arc<Fleet>,
+        reactor: Reactor,
+        decides_upgrades: bool,
+    ) -> Shard {
+        Shard::new(index, fleet, reactor, Sink::Batch(Batch::new(decides_upgrades)))
+    }
+
+    fn new(index: usize, fleet: Arc<Fleet>, reactor: Reactor, sink: Sink) -> Shard {
+        // Zeroed by the system, page by page as reads touch it: nobody pays for what is never used.
+        let buffer = vec![0; READ_BUFFER].into_boxed_slice();
+        let start = buffer.as_ptr().addr();
+        let core = Core::new(index, fleet, reactor, start..start + buffer.len());
+        let reads = Reads { buffer, used: 0 };
+        Shard { core, sink, reads, ready: Vec::new(), due: Vec::new(), commands: Vec::new() }
+    }
+
+    /// Which of the server's shards this is: the number in its connections' [ids](crate::ConnId::shard).
+    pub fn index(&self) -> usize {
+        self.core.index
+    }
+
+    /// Drives the shard for one turn: sends what was queued since the last, waits at most `timeout` (`None`: until
+    /// something happens) and returns what came, with the means to answer.
+    ///
+    /// Payloads lie in the shard's buffers until the next turn. A host that does not call this reads nothing: its
+    /// peers' systems notice and stop sending.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::ShutDown`]: the server has been shut down and this shard's connections have gone. Their last events
+    ///   were handed out before.
+    /// - [`Error::Io`]: the system's readiness queue failed.
+    pub fn turn(&mut self, timeout: Option<Duration>) -> Result<(Events<'_>, Outlet<'_>)> {
+        if self.core.is_drained() && self.core.stats.sockets == 0 {
+            return Err(Error::ShutDown);
+        }
+        self.core.flush_dirty(&self.reads.buffer);
+        if let Sink::Batch(batch) = &mut self.sink {
+            batch.clear();
+        }
+        self.core.recycle();
+        self.reads.used = 0;
+        // What the flush brought about is handed out now, and without waiting for more.
+        self.open_decided();
+        self.sink.deliver(&mut self.core);
+        let waiting = matches!(&self.sink, Sink::Batch(batch) if batch.len() > 0);
+        self.step(if waiting { Some(Duration::ZERO) } else { timeout })?;
+        if self.core.is_drained() {
+            self.core.cut();
+            self.sink.deliver(&mut self.core);
+        }
+        self.publish();
+        let Shard { core, sink, reads, .. } = self;
+        match sink {
+            Sink::Batch(batch) => Ok((Events { batch, buffer: &reads.buffer }, Outlet { core })),
+            // Only hosts of hosted servers have shards.
+            Sink::Handler(_) => Err(Error::ShutDown),
+        }
+    }
+
+    /// Sends what was queued since the last turn, without waiting for the next.
+    pub fn flush(&mut self) {
+        self.core.flush_dirty(&self.reads.buffer);
+    }
+
+    /// Drives a managed shard until the server is shut down.
+    pub(crate) fn run(mut self) -> Result<()> {
+        while !self.core.is_drained() {
+            self.step(None)?;
+            self.open_decided();
+            self.core.flush_dirty(&self.reads.buffer);
+            self.sink.deliver(&mut self.core);
+            self.core.recycle();
+            self.publish();
+        }
+        self.core.cut();
+        self.sink.deliver(&mut self.core);
+        self.core.recycle();
+        self.publish();
+        Ok(())
+    }
+
+    /// Waits, and acts upon what happened.
+    fn step(&mut self, timeout: Option<Duration>) -> Result<()> {
+        let mut ready = std::mem::take(&mut self.ready);
+        let timeout = self.core.timeout(timeout);
+        self.core
+            .reactor
+            .wait(&mut ready, timeout)
+            .map_err(|e| Error::io(format!("waiting on shard {}", self.core.index), e))?;
+        self.core.now = self.core.clock.now();
+        self.core.stats.turns += 1;
+        for &event in &ready {
+            self.on_ready(event);
+        }
+        self.ready = ready;
+        self.run_commands();
+        self.run_timers();
+        Ok(())
+    }
+
+    fn run_timers(&mut self) {
+        let mut due = std::mem::take(&mut self.due);
+        self.core.wheel.expire(self.core.now, &mut due);
+        for slot in due.drain(..) {
+            self.core.on_timer(slot);
+            self.sink.deliver(&mut self.core);
+        }
+        due.shrink_to(1024);
+        self.due = due;
+    }
+
+    fn publish(&mut self) {
+        let core = &mut self.core;
+        core.stats.rooms = core.rooms.len() as u64;
+        core.mailbox().stats.publish(&core.stats);
+    }
+}
+
+impl Core {
+    /// How long the wait may last.
+    fn timeout(&self, asked: Option<Duration>) -> Option<Duration> {
+        let busy = !self.dirty.is_empty() || !self.ended.is_empty() || !self.accepted.is_empty();
+        if busy || self.mailbox().has_mail() {
+            return Some(Duration::ZERO);
+        }
+        let timer = self.wheel.next().map(|tick| self.clock.until(tick));
+        let drain = self.draining.map(|at| at.saturating_duration_since(Instant::now()));
+        [asked, timer, drain].into_iter().flatten().min()
+    }
+}
