@@ -12,7 +12,7 @@ use support::frame::{BINARY, PING};
 use support::probe::config;
 use support::wire::request;
 use support::{Frame, PATIENCE, Wire};
-use wspoll::{Config, ConnId, Error, Event, Message, Outlet, Server, Shard};
+use wspoll::{Config, ConnId, Error, Event, Message, Outlet, Response, Server, Shard, Upgrade};
 
 const TICK: Option<Duration> = Some(Duration::from_millis(20));
 
@@ -570,4 +570,82 @@ fn an_outlet_closes_pings_and_keeps_a_word() {
         close_of(id),
     );
     assert_eq!((code, word), (4000, 77));
+}
+
+#[test]
+fn a_host_decides_upgrades_in_its_batches() {
+    let (server, mut shards) = Server::builder()
+        .config(config(|_| {}))
+        .decide_upgrades(true)
+        .start_hosted()
+        .expect("the server starts");
+    let mut host = Host { server, shard: shards.remove(0) };
+    let mut yes = Wire::connect(host.addr());
+    yes.send(request("/yes", ""));
+    let mut no = Wire::connect(host.addr());
+    no.send(request("/no", ""));
+    let mut decided = 0;
+    while decided < 2 {
+        let (events, mut outlet) = host.shard.turn(TICK).expect("a turn");
+        for event in events {
+            if let Event::Upgrade { conn, request } = event {
+                let upgrade = match request.path() {
+                    "/yes" => Upgrade::accept().header("X-Decided", "yes").data(5),
+                    _ => Upgrade::reject(Response::new(403)),
+                };
+                outlet.accept(conn, upgrade).expect("to be decided");
+                decided += 1;
+            }
+        }
+    }
+    let id = host.drive("open", ignore, |seen| match seen {
+        Seen::Open(id) => Some(*id),
+        _ => None,
+    });
+    let (_, outlet) = host.shard.turn(Some(Duration::ZERO)).expect("a turn");
+    assert_eq!(outlet.data(id), Some(5));
+    assert_eq!(yes.answer().header("x-decided"), Some("yes"));
+    assert_eq!(no.answer().status, 403);
+}
+
+#[test]
+fn a_shutdown_drains_through_turns_and_ends_them() {
+    let mut host = Host::start(|_| {});
+    let (mut wire, id) = host.open();
+    host.server.shutdown(Duration::from_secs(20));
+    let start = Instant::now();
+    let mut code = None;
+    let client = thread::spawn(move || {
+        wire.expect_close(1001);
+        wire.frame(Frame::close(1001, ""));
+        wire.expect_fin();
+    });
+    let error = loop {
+        assert!(start.elapsed() < PATIENCE, "turns do not end");
+        match host.shard.turn(TICK) {
+            Ok((events, _)) => {
+                code = code.or_else(|| events.iter().find_map(|e| close_of(id)(&seen(&e))))
+            }
+            Err(e) => break e,
+        }
+    };
+    assert!(matches!(error, Error::ShutDown), "{error}");
+    assert_eq!(code, Some(1001));
+    client.join().expect("the client");
+}
+
+#[test]
+fn a_shard_that_is_dropped_cuts_its_connections() {
+    let mut host = Host::start(|_| {});
+    let (mut wire, _) = host.open();
+    drop(host.shard);
+    wire.expect_end();
+}
+
+#[test]
+fn a_handler_in_hosted_mode_is_an_error() {
+    struct Silent;
+    impl wspoll::Handler for Silent {}
+    let started = Server::builder().config(config(|_| {})).handler(Silent).start_hosted();
+    assert!(matches!(started.err(), Some(Error::InvalidSetting(_))));
 }
