@@ -1,15 +1,33 @@
 //! Masking of client payloads (RFC 6455 §5.3).
 //!
-//! Every byte a client sends passes through here, so this is plain safe Rust in a shape that LLVM turns
-//! into full vector registers on any target: fixed-size chunks, no bounds checks, no byte loop.
+//! Every byte a client sends passes through here, so this is plain safe Rust in a shape that LLVM turns into
+//! vector instructions on any target: blocks of constant size, cut into words of 64 bits. (It keeps words of
+//! 128 bits in general registers, which takes twice as long.)
 
 /// XORs `data` in place with `key`, starting at the key's first byte.
 #[inline]
 pub fn apply(data: &mut [u8], key: [u8; 4]) {
-    if data.len() >= BLOCK {
-        apply_blocks(data, key);
-    } else {
-        apply_short(data, key);
+    let [a, b, c, d] = key;
+    let pattern = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+
+    let (blocks, rest) = data.as_chunks_mut::<128>();
+    for block in blocks {
+        xor(block, pattern);
+    }
+    // What is left takes one step per bit of its length, not a loop: most messages are short.
+    let rest = step::<64>(rest, pattern);
+    let rest = step::<32>(rest, pattern);
+    let rest = step::<16>(rest, pattern);
+    let rest = step::<8>(rest, pattern);
+    let rest = match rest.split_first_chunk_mut::<4>() {
+        Some((head, rest)) => {
+            *head = (u32::from_ne_bytes(*head) ^ u32::from_ne_bytes(key)).to_ne_bytes();
+            rest
+        }
+        None => rest,
+    };
+    for (byte, key) in rest.iter_mut().zip(key) {
+        *byte ^= key;
     }
 }
 
@@ -19,12 +37,6 @@ pub fn apply_at(data: &mut [u8], key: [u8; 4], offset: usize) {
     apply(data, rotate(key, offset));
 }
 
-/// Size of the blocks that long payloads are cut into: one SSE or NEON register.
-const BLOCK: usize = 16;
-
-/// Blocks handled per round of the long loop. Four independent registers hide the latency of loads.
-const UNROLLED: usize = 4 * BLOCK;
-
 /// The key as it applies `offset` bytes further on.
 #[inline]
 fn rotate(key: [u8; 4], offset: usize) -> [u8; 4] {
@@ -33,86 +45,27 @@ fn rotate(key: [u8; 4], offset: usize) -> [u8; 4] {
     u32::from_le_bytes(key).rotate_right(bits).to_le_bytes()
 }
 
-#[inline]
-fn pattern64(key: [u8; 4]) -> u64 {
-    let [a, b, c, d] = key;
-    u64::from_ne_bytes([a, b, c, d, a, b, c, d])
-}
-
-#[inline]
-fn pattern128(key: [u8; 4]) -> u128 {
-    let [a, b, c, d] = key;
-    u128::from_ne_bytes([a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d])
-}
-
-#[inline]
-fn xor_block(block: &mut [u8; BLOCK], pattern: u128) {
-    *block = (u128::from_ne_bytes(*block) ^ pattern).to_ne_bytes();
-}
-
-/// Masks 16 bytes or more.
+/// XORs the first `N` bytes, if there are that many, and returns those that are left.
 ///
-/// The last block is read before the loop and written after it. It overlaps the loop's last block, but holds
-/// the same result for the shared bytes, so no length needs a remainder loop.
+/// `N` is a multiple of 8, so the pattern continues where it began.
 #[inline]
-fn apply_blocks(data: &mut [u8], key: [u8; 4]) {
-    let pattern = pattern128(key);
-    let tail_key = rotate(key, data.len() % 4);
-    let tail = data.last_chunk::<BLOCK>().map(|tail| {
-        let mut tail = *tail;
-        xor_block(&mut tail, pattern128(tail_key));
-        tail
-    });
-
-    let (rounds, rest) = data.as_chunks_mut::<UNROLLED>();
-    for round in rounds {
-        let (blocks, _) = round.as_chunks_mut::<BLOCK>();
-        for block in blocks {
-            xor_block(block, pattern);
-        }
+fn step<const N: usize>(data: &mut [u8], pattern: u64) -> &mut [u8] {
+    const { assert!(N.is_multiple_of(8)) };
+    if data.len() < N {
+        return data;
     }
-    let (blocks, _) = rest.as_chunks_mut::<BLOCK>();
-    for block in blocks {
-        xor_block(block, pattern);
+    let (head, rest) = data.split_at_mut(N);
+    if let Some(block) = head.first_chunk_mut::<N>() {
+        xor(block, pattern);
     }
-
-    if let (Some(end), Some(tail)) = (data.last_chunk_mut::<BLOCK>(), tail) {
-        *end = tail;
-    }
-}
-
-/// Masks fewer than 16 bytes, with the same overlap of head and tail as [`apply_blocks`].
-#[inline]
-fn apply_short(data: &mut [u8], key: [u8; 4]) {
-    let tail_key = rotate(key, data.len() % 4);
-    if let (Some(&head), Some(&tail)) = (data.first_chunk::<8>(), data.last_chunk::<8>()) {
-        let head = u64::from_ne_bytes(head) ^ pattern64(key);
-        let tail = u64::from_ne_bytes(tail) ^ pattern64(tail_key);
-        put_first(data, head.to_ne_bytes());
-        put_last(data, tail.to_ne_bytes());
-    } else if let (Some(&head), Some(&tail)) = (data.first_chunk::<4>(), data.last_chunk::<4>()) {
-        let head = u32::from_ne_bytes(head) ^ u32::from_ne_bytes(key);
-        let tail = u32::from_ne_bytes(tail) ^ u32::from_ne_bytes(tail_key);
-        put_first(data, head.to_ne_bytes());
-        put_last(data, tail.to_ne_bytes());
-    } else {
-        for (byte, key) in data.iter_mut().zip(key) {
-            *byte ^= key;
-        }
-    }
+    rest
 }
 
 #[inline]
-fn put_first<const N: usize>(data: &mut [u8], bytes: [u8; N]) {
-    if let Some(first) = data.first_chunk_mut::<N>() {
-        *first = bytes;
-    }
-}
-
-#[inline]
-fn put_last<const N: usize>(data: &mut [u8], bytes: [u8; N]) {
-    if let Some(last) = data.last_chunk_mut::<N>() {
-        *last = bytes;
+fn xor<const N: usize>(block: &mut [u8; N], pattern: u64) {
+    let (words, _) = block.as_chunks_mut::<8>();
+    for word in words {
+        *word = (u64::from_ne_bytes(*word) ^ pattern).to_ne_bytes();
     }
 }
 
