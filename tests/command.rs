@@ -13,7 +13,7 @@ use async_tungstenite::tungstenite::Message;
 use wspoll::Config;
 
 use program::{Ended, Program, Server};
-use support::{PATIENCE, Peer};
+use support::{Frame, PATIENCE, Peer, Wire};
 
 #[test]
 fn help_tells_name_unit_default_and_variable_of_every_setting() {
@@ -49,6 +49,19 @@ fn a_setting_is_taken_from_the_argument_then_the_variable_then_the_file() {
     assert_eq!(shards(&config, &[("WSPOLL_SHARDS", "2")]), "2 shards");
     assert_eq!(shards(&config, &[("WSPOLL_SHARDS", "")]), "3 shards");
     assert_eq!(shards(&more, &[("WSPOLL_SHARDS", "2")]), "1 shard");
+}
+
+#[test]
+fn the_file_may_hold_lists_numbers_and_either_spelling() {
+    let text =
+        "listen = ['127.0.0.1:0', '127.0.0.1:0']\nmax-message-size = 0x10\nlog_level = 'error'\n";
+    let file = TomlFile::new("kinds", text);
+    let server = Server::listening(Program::start(&["--config", file.name()], &[]));
+    assert_eq!(server.line.matches("http://").count(), 2, "{}", server.line);
+    let mut wire = Wire::open_at(server.addr);
+    wire.echo("16 bytes, taken.");
+    wire.frame(Frame::text("17 bytes, refused"));
+    wire.expect_close(1009);
 }
 
 #[test]
@@ -115,7 +128,8 @@ fn an_address_that_is_taken_is_named() {
 #[test]
 fn one_line_says_version_every_address_and_shards() {
     let arguments = ["--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0", "--shards", "2"];
-    let line = Server::listening(Program::start(&arguments, &[])).line;
+    let server = Server::listening(Program::start(&arguments, &[]));
+    let line = &server.line;
     let rest = line
         .strip_prefix(concat!("wspoll ", env!("CARGO_PKG_VERSION"), " listening on "))
         .unwrap_or_else(|| panic!("{line}"));
@@ -207,8 +221,7 @@ fn head_is_answered_like_get_without_the_body() {
 
 #[cfg(unix)]
 mod signals {
-    use super::support::Wire;
-    use super::{Ended, Peer, Server};
+    use super::{Ended, Frame, Peer, Server, Wire};
 
     #[test]
     fn the_first_one_drains_and_ends_well() {
@@ -218,8 +231,10 @@ mod signals {
             wire.echo("before");
             server.program.signal(signal);
             wire.expect_close(1001);
-            wire.frame(super::support::Frame::close(1001, ""));
+            wire.frame(Frame::close(1001, ""));
             wire.expect_fin();
+            // The server reads on until our FIN, for as long as close_timeout.
+            drop(wire);
             let Ended { code, stderr, .. } = server.program.end();
             assert_eq!(code, Some(0), "SIG{signal}: {stderr}");
             assert!(stderr.contains(&format!("SIG{signal}")), "{stderr}");
@@ -227,8 +242,8 @@ mod signals {
     }
 
     #[test]
-    fn the_first_one_ends_well_without_connections() {
-        let server = Server::start(&[]);
+    fn the_first_one_ends_well_without_connections_and_without_a_log() {
+        let server = Server::start(&["--log-level", "off"]);
         Peer::open(server.addr).close();
         server.program.signal("TERM");
         assert_eq!(server.program.end().code, Some(0));

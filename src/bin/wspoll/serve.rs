@@ -43,7 +43,8 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
         Err(error) => return end(FAILED, error),
     };
     announce(&server);
-    log::info!("{}: draining, for at most {drain_timeout:?}", signals.wait());
+    let signal = signals.wait();
+    log::info!("{signal}: draining, for at most {drain_timeout:?}");
     server.shutdown(drain_timeout);
     ExitCode::SUCCESS
 }

@@ -43,28 +43,23 @@ pub(crate) fn arguments() -> Vec<Arg> {
             empty if empty.is_empty() => "none".to_owned(),
             default => default,
         };
-        argument(setting.name, setting.unit, setting.help)
-            .help(help(setting.help, &default, setting.name))
-            // Once for each item of a list. A second value of anything else is refused where it is parsed.
-            .action(ArgAction::Append)
+        // Once for each item of a list. A second value of anything else is refused where it is parsed.
+        argument(setting.name, setting.unit, &default, setting.help).action(ArgAction::Append)
     });
-    let log_help = "How much is logged, to stderr";
-    let log_level = argument(LOG_LEVEL, LOG_LEVEL_UNIT, log_help).help(help(
-        log_help,
-        &DEFAULT_LOG_LEVEL.to_string().to_lowercase(),
-        LOG_LEVEL,
-    ));
-    let file_help = "A TOML file with settings, one a line";
-    let config = argument(CONFIG, "FILE", file_help).help(help(file_help, "none", CONFIG));
-    settings.chain([log_level, config]).collect()
+    let level = DEFAULT_LOG_LEVEL.to_string().to_lowercase();
+    let own = [
+        argument(LOG_LEVEL, LOG_LEVEL_UNIT, &level, "How much is logged, to stderr"),
+        argument(CONFIG, "FILE", "none", "A TOML file with settings, one a line"),
+    ];
+    settings.chain(own).collect()
 }
 
-fn argument(name: &'static str, unit: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name.replace('_', "-")).value_name(unit).help(help).next_line_help(true)
-}
-
-fn help(text: &str, default: &str, name: &str) -> String {
-    format!("{text}\n[default: {default}; variable: {}]", variable(name))
+fn argument(name: &'static str, unit: &'static str, default: &str, help: &str) -> Arg {
+    Arg::new(name)
+        .long(name.replace('_', "-"))
+        .value_name(unit)
+        .help(format!("{help}\n[default: {default}; variable: {}]", variable(name)))
+        .next_line_help(true)
 }
 
 fn variable(name: &str) -> String {
