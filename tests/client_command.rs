@@ -153,6 +153,18 @@ fn a_reply_that_is_no_echo_is_wrong_and_its_message_lost() {
 }
 
 #[test]
+fn a_server_that_stops_reading_does_not_hold_the_client() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    // Far more than the sockets' buffers hold.
+    let arguments = ["--conn", "1", "--rate", "1", "--seconds", "1", "--size", "67108864"];
+    let client = client(listener.local_addr().expect("its address"), &arguments);
+    let (stream, _) = listener.accept().expect("a connection");
+    let socket = tungstenite::accept(stream).expect("the handshake");
+    Report::of(client).expect(1, &[("disconnected", 1), ("sent", 1), ("lost", 1)]);
+    drop(socket);
+}
+
+#[test]
 fn ten_thousand_connections_fit_one_client() {
     const CONNECTIONS: u64 = 10_000;
     let limit = rlimit::increase_nofile_limit(u64::MAX).expect("the limit of open files");

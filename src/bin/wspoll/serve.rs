@@ -55,7 +55,7 @@ fn announce(server: &Server) {
         server.local_addrs().iter().map(|address| format!("http://{address}")).collect();
     let shards = server.stats().shards.len();
     let mut stdout = io::stdout().lock();
-    // A closed stdout is no reason to end: the line is news, and the log has it too.
+    // A closed stdout is no reason to end.
     let _ = writeln!(
         stdout,
         "wspoll {} listening on {} with {shards} {}",

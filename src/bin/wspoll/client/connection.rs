@@ -27,9 +27,13 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 const ECHO_GRACE: Duration = Duration::from_secs(5);
 /// How long the answer to our close frame, and the end of the connection, are waited for.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
+/// How long connections that end may take, those included whose peer reads nothing, so that not even a close frame
+/// leaves. A second on top lets the timers of the others come first.
+pub(super) const LAST_GRACE: Duration =
+    ECHO_GRACE.saturating_add(CLOSE_GRACE).saturating_add(Duration::from_secs(1));
 /// Messages that may be on their way on one connection. More are skipped, so that a server that cannot keep up, or
-/// one connection that hangs, costs a fixed amount of memory. [`report::KEYS`](super::report::KEYS) says 16 too.
-const WINDOW: usize = 16;
+/// one connection that hangs, costs a fixed amount of memory. The help says 16 too.
+pub(super) const WINDOW: usize = 16;
 /// tungstenite allocates its read buffer when a connection opens. Ours holds the echo of a short message.
 const LEAST_READ_BUFFER: usize = 512;
 /// Larger reads than this save little.
@@ -128,7 +132,7 @@ impl Driver {
         let (all_back, wait_for_all) = channel::bounded(1);
         let end = End::default();
         let send = async {
-            // An error here ends the reading too, with what had arrived before.
+            // After an error the reading goes on for a while, for what had arrived before.
             let _ = send(sender, &hello, taken, &awaited, &wait_for_all, &end, report).await;
             Timer::after(CLOSE_GRACE).await;
         };

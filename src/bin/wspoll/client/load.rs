@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use smol::channel::{self, Sender};
-use smol::{LocalExecutor, Task, Timer};
+use smol::{LocalExecutor, Task, Timer, future};
 
 use super::Options;
 use super::connection::{self, Line, Socket};
@@ -42,9 +42,15 @@ pub(super) fn run(options: &Options) -> Report {
         load.send_in_turn(&lines).await;
         // Where no more turns can come, the connections close.
         drop(lines);
-        for task in tasks {
-            task.await;
-        }
+        let all = async {
+            for task in tasks {
+                task.await;
+            }
+        };
+        let grace = async {
+            Timer::after(connection::LAST_GRACE).await;
+        };
+        future::or(all, grace).await;
     }));
     drop(executor);
     load.report.into_inner()

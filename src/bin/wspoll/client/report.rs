@@ -134,6 +134,12 @@ mod tests {
     }
 
     #[test]
+    fn the_help_tells_the_real_window() {
+        let window = super::super::connection::WINDOW;
+        assert!(KEYS.contains(&format!("as {window} on the same connection")));
+    }
+
+    #[test]
     fn one_loss_of_any_kind_is_a_failure() {
         let good = || {
             let mut report = Report::new(String::new(), 1);
