@@ -117,8 +117,7 @@ fn the_policy_lets_the_page_run_what_stands_in_it_and_nothing_else() {
 
 /// Chromium without a window, driven by its DevTools protocol.
 struct Browser {
-    // Killed with the browser; its profile goes after it.
-    _program: Program,
+    program: Program,
     addr: SocketAddr,
     profile: PathBuf,
 }
@@ -152,7 +151,7 @@ impl Browser {
         let line = program.logged("DevTools listening on ws://");
         let (_, rest) = line.split_once("ws://").expect("its address");
         let addr = rest.split('/').next().and_then(|addr| addr.parse().ok()).expect("its address");
-        Some(Browser { _program: program, addr, profile })
+        Some(Browser { program, addr, profile })
     }
 
     /// Opens a page and waits until it is there.
@@ -173,8 +172,8 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Chromium's children may still write there for a moment: what stays lies in the target folder.
-        self._program.kill();
+        // What still runs would write there again.
+        self.program.kill_all();
         let _ = fs::remove_dir_all(&self.profile);
     }
 }

@@ -87,6 +87,12 @@ impl Program {
         self.child.kill().expect("killing the program");
     }
 
+    /// Kills it and waits until its children, which share its stderr, have gone too.
+    pub fn kill_all(&mut self) {
+        let _ = self.child.kill();
+        while self.stderr.0.recv_timeout(PATIENCE).is_ok() {}
+    }
+
     /// Waits until it has ended by itself.
     pub fn end(mut self) -> Ended {
         // Both pipes end with the process, so there is a deadline on this, which `wait` has not.
