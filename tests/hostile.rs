@@ -297,7 +297,7 @@ const STATES: &[(&str, State)] = &[
         wire
     }),
     ("outbox full", |addr| {
-        let mut wire = Wire::open_at(addr).narrow();
+        let mut wire = Wire::open_narrow(addr);
         let bytes = Frame::binary(vec![0; 60_000]).bytes();
         for _ in 0..400 {
             if wire.send_while_taken(&bytes, Duration::from_millis(50)) < bytes.len() {
@@ -366,7 +366,7 @@ fn slow_readers_cost_no_more_than_their_outboxes() {
     let bytes = Frame::binary(vec![0; 60_000]).bytes();
     let readers: Vec<Wire> = (0..READERS)
         .map(|_| {
-            let mut wire = Wire::open_at(server.addr).narrow();
+            let mut wire = Wire::open_narrow(server.addr);
             while wire.send_while_taken(&bytes, Duration::from_millis(50)) == bytes.len() {}
             bystander.echo("meanwhile");
             wire
@@ -392,7 +392,7 @@ fn slow_readers_cost_no_more_than_their_outboxes() {
 #[test]
 fn a_flood_of_pings_is_answered_no_faster_than_it_is_read() {
     withstands(&["--max-outbox-bytes", "64KiB", "--write-timeout", "0"], |addr| {
-        let mut wire = Wire::open_at(addr).narrow();
+        let mut wire = Wire::open_narrow(addr);
         let pings: Vec<u8> = (0..500).flat_map(|_| Frame::ping([7; 125]).bytes()).collect();
         let mut sent = 0;
         while sent < 64 << 20 {

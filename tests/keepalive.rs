@@ -162,7 +162,7 @@ fn a_peer_that_takes_nothing_is_cut_off_after_the_write_timeout() {
             config.write_timeout = SHORT;
             config.max_outbox_bytes = 64 << 20;
         });
-    let _wire = Wire::open(&server).narrow();
+    let _wire = Wire::open_narrow(server.addr);
     let end = server.events.closed();
     assert_eq!((end.code, end.received, end.clean), (1006, None, false));
     support::eventually("no connection left", || server.handle.connections(), |n| *n == 0);
@@ -182,7 +182,7 @@ fn a_reader_of_a_long_backlog_is_not_cut_off() {
             config.write_timeout = Duration::from_secs(5);
             config.max_outbox_bytes = 64 << 20;
         });
-    let mut wire = Wire::open(&server).narrow();
+    let mut wire = Wire::open_narrow(server.addr);
     for _ in 0..16 {
         assert_eq!(wire.next_frame().payload.len(), 1 << 20);
     }

@@ -118,7 +118,7 @@ fn a_full_outbox_pauses_reading_and_loses_nothing() {
             config.max_outbox_bytes = OUTBOX;
             config.write_timeout = Duration::ZERO;
         });
-    let mut wire = Wire::open(&server).narrow();
+    let mut wire = Wire::open_narrow(server.addr);
 
     // Send without reading until nothing more is taken.
     let total = FLOOD / PIECE;
@@ -153,7 +153,7 @@ fn slow_reader(policy: SlowConsumer) -> (Running, Wire, ConnId) {
         config.write_timeout = Duration::ZERO;
         config.close_timeout = Duration::from_millis(500);
     });
-    let wire = Wire::open(&server).narrow();
+    let wire = Wire::open_narrow(server.addr);
     let id = server.events.opened();
     (server, wire, id)
 }
@@ -254,6 +254,39 @@ fn drop_old_keeps_the_newest() {
     assert!(numbers.len() < pushed + 100, "older ones made room");
     assert_eq!(numbers.iter().collect::<HashSet<_>>().len(), numbers.len(), "none came twice");
     wire.echo("well again");
+}
+
+/// A queue between the shard and the socket is not what a bound on slow readers is about: a burst that the socket takes
+/// at once finds a fast reader, however many messages the shard's thread meets in one turn.
+#[test]
+fn a_burst_that_the_socket_takes_finds_no_slow_consumer() {
+    for policy in [SlowConsumer::Close, SlowConsumer::DropNew, SlowConsumer::DropOld] {
+        let (sender, entered) = mpsc::channel();
+        let (resume, paused) = mpsc::channel::<()>();
+        let gate = Mutex::new(paused);
+        let mut server = Probe::new()
+            .on_message(move |_, _| {
+                sender.send(()).expect("the test waits");
+                let _ = gate.lock().unwrap().recv_timeout(support::PATIENCE);
+            })
+            .start_with(|config| {
+                config.max_outbox_bytes = 64 * 1024;
+                config.slow_consumer = policy;
+            });
+        let mut wire = Wire::open(&server);
+        let id = server.events.opened();
+        wire.frame(Frame::text("stop"));
+        entered.recv_timeout(support::PATIENCE).expect("the handler was entered");
+        // While the handler blocks, all of this gathers in the mailbox: four times the outbox.
+        for number in 0..16 {
+            server.handle.send(id, &numbered(number)[..]).expect("room in the mailbox");
+        }
+        resume.send(()).expect("the handler waits");
+        for number in 0..16 {
+            assert_eq!(number_of(&wire.next_frame()), number, "{policy}");
+        }
+        assert!(server.events.none(|seen| matches!(seen, Seen::Dropped(..))), "{policy}");
+    }
 }
 
 #[test]
@@ -375,7 +408,8 @@ fn without_descriptors_accepting_backs_off_does_not_spin_and_recovers() {
         }
         assert_eq!(wire.answer().status, 101);
         served.push(wire);
-        assert!(served.len() <= ROOM, "more connections than descriptors");
+        // Descriptors that the command has inherited may have numbers beyond the limit.
+        assert!(served.len() <= ROOM + open, "more connections than descriptors");
     };
     assert!(served.len() >= ROOM / 2, "only {} of {ROOM} descriptors were used", served.len());
 

@@ -75,7 +75,7 @@ fn what_is_queued_is_sent_before_the_close() {
             config.max_outbox_bytes = 64 << 20;
             config.max_message_size = 2 << 20;
         });
-    let mut wire = Wire::open(&server).narrow();
+    let mut wire = Wire::open_narrow(server.addr);
     wire.frame(Frame::text("go"));
     server.events.text();
     let stopping = thread::spawn(move || server.server.shutdown(LONG));
@@ -103,7 +103,7 @@ fn a_peer_that_reads_nothing_is_cut_at_the_deadline() {
             config.write_timeout = Duration::ZERO;
             config.close_timeout = Duration::from_secs(600);
         });
-    let mut wire = Wire::open(&server).narrow();
+    let mut wire = Wire::open_narrow(server.addr);
     wire.frame(Frame::text("go"));
     server.events.text();
     let start = Instant::now();

@@ -1,5 +1,7 @@
 //! One frame on the wire (RFC 6455 §5.2), as a client may send it, rightly or wrongly.
 
+use std::fmt;
+
 pub const CONTINUATION: u8 = 0x0;
 pub const TEXT: u8 = 0x1;
 pub const BINARY: u8 = 0x2;
@@ -19,7 +21,7 @@ enum LengthForm {
     In64Bits,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
     /// FIN, the three reserved bits, and the opcode.
     pub first: u8,
@@ -28,6 +30,18 @@ pub struct Frame {
     form: LengthForm,
     /// What the header claims, where that is not the payload's length.
     claimed: Option<u64>,
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "frame {:#04x} {}", self.first, show(&self.payload))
+    }
+}
+
+/// The beginning of some bytes and how many they are: a failure may be about megabytes.
+pub fn show(bytes: &[u8]) -> String {
+    let start = String::from_utf8_lossy(&bytes[..bytes.len().min(60)]);
+    format!("{start:?} ({} bytes)", bytes.len())
 }
 
 impl Frame {

@@ -162,7 +162,7 @@ impl Handler for Recorder {
     fn on_request(&self, request: &Request<'_>) -> Response {
         match &self.probe.request {
             Some(f) => f(request),
-            None => Response::new(426),
+            None => Response::upgrade_required(),
         }
     }
 
@@ -235,7 +235,8 @@ impl Events {
     /// Waits for something that the handler saw, and leaves what came before it in its place.
     pub fn find<T>(&mut self, what: &str, mut pick: impl FnMut(&Seen) -> Option<T>) -> T {
         self.find_within(PATIENCE, &mut pick).unwrap_or_else(|| {
-            panic!("the handler saw no {what} in {PATIENCE:?}, but {:?}", self.passed)
+            let passed = format!("{:.2000}", format!("{:?}", self.passed));
+            panic!("the handler saw no {what} in {PATIENCE:?}, but {passed}")
         })
     }
 
