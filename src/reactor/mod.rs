@@ -112,9 +112,11 @@ impl Reactor {
     ) -> io::Result<()> {
         ready.clear();
         #[cfg(any(target_os = "linux", target_os = "android"))]
-        if !self.epoll.wait(&self.poller, ready, timeout)? {
-            return Ok(());
-        }
+        let timeout = match self.epoll.wait(&self.poller, ready, timeout)? {
+            false => return Ok(()),
+            // The wait is over; what follows only clears the notifier.
+            true => Some(Duration::ZERO),
+        };
         self.wait_portable(ready, timeout)
     }
 

@@ -287,7 +287,12 @@ impl Core {
         let Some(entry) = self.entries.get_mut(slot) else { return };
         entry.dirty = false;
         let Some(transport) = &entry.transport else { return };
-        let Some(mut outbox) = entry.outbox.take() else { return };
+        let Some(mut outbox) = entry.outbox.take() else {
+            if matches!(entry.phase, Phase::Lingering) {
+                self.finish_lingering(slot);
+            }
+            return;
+        };
         let mut failed = None;
         while !outbox.is_empty() {
             let (offered, result) = match outbox.single(buffer) {
