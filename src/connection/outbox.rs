@@ -97,18 +97,25 @@ impl Outbox {
         let (header, header_len) = frame::encode_server_header(true, opcode, payload.len());
         match lent {
             Some(at) if payload.len() >= LEND_MIN => {
-                self.own(&header[..header_len], &[]);
+                self.own(&header[..header_len]);
                 self.queued += payload.len();
                 self.runs.push_back(Run::Lent(at..at + payload.len()));
             }
-            _ => self.own(&header[..header_len], payload),
+            _ => {
+                self.bytes.reserve(header.len() + payload.len());
+                // Of a length that the compiler knows, so that no call copies it; the surplus is cut off again.
+                self.bytes.extend_from_slice(&header);
+                self.bytes.truncate(self.bytes.len() - (header.len() - header_len));
+                self.bytes.extend_from_slice(payload);
+                self.extend_run(header_len + payload.len());
+            }
         }
     }
 
     /// Queues a frame that others may hold too.
     pub(crate) fn push_shared(&mut self, frame: &SharedFrame) {
         if frame.len() < SHARE_MIN {
-            return self.own(frame, &[]);
+            return self.own(frame);
         }
         self.queued += frame.len();
         self.runs.push_back(Run::Shared { frame: Arc::clone(frame), sent: 0 });
@@ -117,16 +124,18 @@ impl Outbox {
     /// Queues bytes that are no frame (an HTTP response). Only an empty outbox takes them.
     pub(crate) fn push_response(&mut self, response: &[u8]) {
         debug_assert!(self.is_empty(), "a response comes first");
-        self.own(response, &[]);
+        self.own(response);
         self.partial = response.len();
     }
 
+    fn own(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        self.extend_run(bytes.len());
+    }
+
+    /// Takes note that `len` bytes of our own have been added.
     #[inline]
-    fn own(&mut self, head: &[u8], tail: &[u8]) {
-        let len = head.len() + tail.len();
-        self.bytes.reserve(len);
-        self.bytes.extend_from_slice(head);
-        self.bytes.extend_from_slice(tail);
+    fn extend_run(&mut self, len: usize) {
         self.queued += len;
         match self.runs.back_mut() {
             Some(Run::Own(run)) => *run += len,
@@ -233,10 +242,10 @@ impl Outbox {
         for run in runs {
             match run {
                 Run::Own(len) => {
-                    self.own(&bytes[own..own + len], &[]);
+                    self.own(&bytes[own..own + len]);
                     own += len;
                 }
-                Run::Lent(range) => self.own(&read_buffer[range], &[]),
+                Run::Lent(range) => self.own(&read_buffer[range]),
                 Run::Shared { .. } => {
                     self.queued += run.len();
                     self.runs.push_back(run);
@@ -305,7 +314,7 @@ impl Outbox {
                 self.runs.push_back(Run::Shared { frame: Arc::clone(frame), sent: *sent });
             }
             _ if part.is_empty() => {}
-            _ => self.own(&piece[part], &[]),
+            _ => self.own(&piece[part]),
         }
     }
 

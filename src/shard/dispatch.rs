@@ -2,6 +2,7 @@
 
 use std::io;
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::protocol::close::Violation;
 use crate::protocol::frame::Opcode;
@@ -81,11 +82,17 @@ pub(super) fn dispatch(core: &mut Core, sink: &mut Sink, reads: &mut Reads, slot
     let messages = core.stats.messages_in;
     let start = reads.used;
     let hosted = matches!(sink, Sink::Batch(_));
-    let outcome = decode_all(core, sink, &mut decoder, slot, &mut reads.buffer[start..start + len]);
-    if let Err(violation) = outcome {
-        core.stats.violations += 1;
-        let reason = violation.to_string();
-        core.fail(slot, violation.close_code(), &reason, CloseCause::Violation);
+    let input = &mut reads.buffer[start..start + len];
+    // One net under all the calls of a read. The decoder of a connection whose handler panicked is not used again.
+    let decode = AssertUnwindSafe(|| decode_all(core, sink, &mut decoder, slot, input));
+    match catch_unwind(decode) {
+        Ok(Ok(())) => {}
+        Ok(Err(violation)) => {
+            core.stats.violations += 1;
+            let reason = violation.to_string();
+            core.fail(slot, violation.close_code(), &reason, CloseCause::Violation);
+        }
+        Err(panic) => core.fail_of_panic(slot, &*panic),
     }
     if hosted {
         // Events point into the buffer, and the answers are yet to come.

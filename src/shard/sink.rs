@@ -21,12 +21,12 @@ pub(super) enum Sink {
 }
 
 impl Sink {
+    /// A message came. This, [`fragment`](Self::fragment) and [`pong`](Self::pong) let a handler's panic through:
+    /// their caller catches it, once for all that a read brought.
     #[inline]
     pub(super) fn message(&mut self, core: &mut Core, slot: u32, message: Message<'_>) {
         match self {
-            Sink::Handler(handler) => {
-                guard(core, slot, |conn| handler.on_message(conn, message));
-            }
+            Sink::Handler(handler) => handler.on_message(&mut Conn { core, slot }, message),
             Sink::Batch(batch) => {
                 let payload = batch.span(core, message.payload());
                 let is_text = message.is_text();
@@ -37,7 +37,7 @@ impl Sink {
 
     pub(super) fn fragment(&mut self, core: &mut Core, slot: u32, fragment: Fragment<'_>) {
         match self {
-            Sink::Handler(handler) => guard(core, slot, |conn| handler.on_fragment(conn, fragment)),
+            Sink::Handler(handler) => handler.on_fragment(&mut Conn { core, slot }, fragment),
             Sink::Batch(batch) => {
                 let payload = batch.span(core, fragment.payload);
                 let Fragment { is_text, is_first, is_last, .. } = fragment;
@@ -59,7 +59,7 @@ impl Sink {
 
     pub(super) fn pong(&mut self, core: &mut Core, slot: u32, payload: &[u8]) {
         match self {
-            Sink::Handler(handler) => guard(core, slot, |conn| handler.on_pong(conn, payload)),
+            Sink::Handler(handler) => handler.on_pong(&mut Conn { core, slot }, payload),
             Sink::Batch(batch) => {
                 let payload = batch.span(core, payload);
                 batch.push(Record::Pong { conn: core.id(slot), payload });
@@ -172,14 +172,20 @@ impl Batch {
 }
 
 /// Calls the handler for a connection. A panic costs the connection.
-#[inline]
 fn guard(core: &mut Core, slot: u32, call: impl FnOnce(&mut Conn<'_>)) {
     let mut conn = Conn { core, slot };
     // The handler has the core only through `Conn`, whose methods keep it whole; what it leaves half done of its own
     // is its own affair, as it is with a panicking thread.
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| call(&mut conn))) {
-        count_panic(core, &*panic);
-        core.fail(slot, close::INTERNAL_ERROR, "internal error", CloseCause::Panic);
+        core.fail_of_panic(slot, &*panic);
+    }
+}
+
+impl Core {
+    /// The handler panicked while it was called for this connection.
+    pub(super) fn fail_of_panic(&mut self, slot: u32, panic: &(dyn Any + Send)) {
+        count_panic(self, panic);
+        self.fail(slot, close::INTERNAL_ERROR, "internal error", CloseCause::Panic);
     }
 }
 
