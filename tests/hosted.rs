@@ -446,7 +446,6 @@ fn several_shards_reach_each_others_connections() {
                                 sender.send(conn).expect("the test waits");
                             }
                             Event::Message { message: Message::Text("stop"), .. } => {
-                                outlet.broadcast("stopping").expect("queued");
                                 stopped = true;
                             }
                             Event::Message { conn, message: Message::Text(text) } => {

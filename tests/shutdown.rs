@@ -47,6 +47,7 @@ fn a_shutdown_returns_before_its_deadline_once_all_have_left() {
     wire.expect_close(1001);
     wire.frame(Frame::close(1001, ""));
     wire.expect_fin();
+    drop(wire);
     done.recv_timeout(support::PATIENCE).expect("it does not wait for the deadline");
 }
 
@@ -136,6 +137,7 @@ fn during_a_drain_nobody_new_is_let_in() {
     early.expect_end();
     wire.frame(Frame::close(1001, ""));
     wire.expect_fin();
+    drop(wire);
     stopping.join().expect("the shutdown");
 }
 
