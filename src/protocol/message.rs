@@ -9,6 +9,8 @@
 //! - Between messages, with no byte left over, a [`Decoder`] holds nothing: it is one null pointer.
 //! - `Partial::head` holds the start of a frame that cannot be judged yet: a header, or a control frame.
 
+use crate::error::{self, Error};
+
 use super::close::{self, Violation};
 use super::frame::{self, FrameHeader, MAX_CLIENT_HEADER, Opcode};
 use super::mask;
@@ -32,12 +34,12 @@ impl<'a> Message<'a> {
     /// # Errors
     ///
     /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) tells where the bytes stop being UTF-8.
-    pub fn text(payload: &'a [u8]) -> crate::Result<Message<'a>> {
+    pub fn text(payload: &'a [u8]) -> error::Result<Message<'a>> {
         match simdutf8::compat::from_utf8(payload) {
             Ok(text) => Ok(Message::Text(text)),
             Err(e) => {
                 let value = format!("{} bytes", payload.len());
-                Err(crate::Error::argument("payload", value, format!("not UTF-8: {e}")))
+                Err(Error::argument("payload", value, format!("not UTF-8: {e}")))
             }
         }
     }

@@ -204,6 +204,14 @@ impl Core {
     /// Queues a frame that others may get too, as [`slow_consumer`](crate::Config::slow_consumer) wants it.
     pub(super) fn push(&mut self, slot: u32, frame: &SharedFrame) {
         let (limit, policy) = (self.fleet.config.max_outbox_bytes, self.fleet.config.slow_consumer);
+        let waits = |entry: &Entry| entry.interest.write || entry.lends();
+        if let Some(entry) = self.entries.get(slot)
+            && entry.queued() + frame.len() > limit
+            && !waits(entry)
+        {
+            // All of this was queued in one turn and has not been tried: nobody is slow yet.
+            self.flush(slot, &[]);
+        }
         let Some(entry) = self.entries.get_mut(slot).filter(|entry| entry.is_open()) else {
             return;
         };
@@ -405,12 +413,20 @@ impl Core {
     pub(super) fn publish(&mut self, room: &str, opcode: Opcode, payload: &[u8]) -> Result<()> {
         let frame = outbox::encode_shared(opcode, payload);
         let name = Arc::<str>::from(room);
-        self.fleet.post_all(Some(self.index), || Command::Publish {
+        self.post_others(|| Command::Publish {
             room: Arc::clone(&name),
             frame: Arc::clone(&frame),
         })?;
         self.publish_here(room, &frame);
         Ok(())
+    }
+
+    /// Queues a command for every other shard that has not shut down, or for none.
+    fn post_others(&self, command: impl Fn() -> Command) -> Result<()> {
+        match self.fleet.post_all(Some(self.index), command) {
+            Err(Error::ShutDown) => Ok(()),
+            result => result,
+        }
     }
 
     pub(super) fn publish_here(&mut self, room: &str, frame: &SharedFrame) {
@@ -425,8 +441,7 @@ impl Core {
     /// Sends to everybody, here and on the other shards.
     pub(super) fn broadcast(&mut self, opcode: Opcode, payload: &[u8]) -> Result<()> {
         let frame = outbox::encode_shared(opcode, payload);
-        self.fleet
-            .post_all(Some(self.index), || Command::Broadcast { frame: Arc::clone(&frame) })?;
+        self.post_others(|| Command::Broadcast { frame: Arc::clone(&frame) })?;
         self.broadcast_here(&frame);
         Ok(())
     }

@@ -92,6 +92,11 @@ impl Entry {
         self.outbox.as_ref().map_or(0, |outbox| outbox.queued())
     }
 
+    /// Whether something that waits is still in the read buffer.
+    pub(super) fn lends(&self) -> bool {
+        self.outbox.as_ref().is_some_and(|outbox| outbox.lends())
+    }
+
     /// Whether the host knows the connection as open: it had `on_open` and not yet `on_close`.
     pub(super) fn is_known(&self) -> bool {
         matches!(self.phase, Phase::Open | Phase::Closing(..))

@@ -184,15 +184,27 @@ impl Fleet {
         Ok(())
     }
 
-    /// Queues a command for each of several shards, or for none of them.
+    /// Queues a command for each of several shards, or for none of them. Shards that have shut down are passed over:
+    /// they have nobody whom it could concern.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ShutDown`] only when all of them have.
     pub(crate) fn post_each(&self, commands: Vec<(usize, Command)>) -> Result<()> {
         // Locked in the order of the shards, as every call that locks two of them does.
         debug_assert!(commands.is_sorted_by_key(|(shard, _)| *shard));
         let mut locked = Vec::with_capacity(commands.len());
+        let wanted = commands.len();
         for (shard, command) in commands {
             let queue = self.mailboxes.get(shard).ok_or(Error::Gone)?.lock();
-            queue.check(&command, &self.config)?;
-            locked.push((shard, queue, command));
+            match queue.check(&command, &self.config) {
+                Ok(()) => locked.push((shard, queue, command)),
+                Err(Error::ShutDown) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        if locked.is_empty() && wanted > 0 {
+            return Err(Error::ShutDown);
         }
         let mut shards = Vec::with_capacity(locked.len());
         for (shard, mut queue, command) in locked {
@@ -210,8 +222,7 @@ impl Fleet {
         command: impl Fn() -> Command,
     ) -> Result<()> {
         let shards = (0..self.mailboxes.len()).filter(|shard| Some(*shard) != except);
-        let commands = shards.map(|shard| (shard, command())).collect::<Vec<_>>();
-        if commands.is_empty() { Ok(()) } else { self.post_each(commands) }
+        self.post_each(shards.map(|shard| (shard, command())).collect())
     }
 
     /// Whether the connection is alive, as far as this thread can know.
