@@ -22,6 +22,10 @@ pub const DEFAULT_MAX_MESSAGE_SIZE: usize = 64 * 1024;
 pub const LARGEST_MESSAGE_SIZE: usize = 0x7fff_ffff;
 /// A request head of 8 KiB holds every browser's cookies; most servers stop there.
 pub const DEFAULT_MAX_HANDSHAKE_BYTES: usize = 8 * 1024;
+/// Less than this no browser's request fits into.
+pub const LEAST_HANDSHAKE_BYTES: usize = 128;
+/// What one connection that has not been let in can make us keep.
+pub const LARGEST_HANDSHAKE_BYTES: usize = 64 * 1024;
 /// Long enough for a phone on a bad network, short enough that silent clients do not gather.
 pub const DEFAULT_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Below the 60 s after which many proxies and NATs forget a silent connection, and 9/10 of the pong timeout.
@@ -112,7 +116,8 @@ pub struct Config {
     pub max_handshake_bytes: usize,
     /// From accept to the end of the handshake; then 408. Zero: no limit.
     pub handshake_timeout: Duration,
-    /// A ping is sent when nothing came from the peer for this long (RFC 6455 §5.5.2). Zero: never.
+    /// A ping is sent when nothing came from the peer for this long, and again after as long (RFC 6455 §5.5.2). Zero:
+    /// never.
     pub ping_interval: Duration,
     /// A connection on which nothing came from the peer for this long, pongs included, is dead (1006). Zero: no limit.
     pub pong_timeout: Duration,
@@ -204,7 +209,8 @@ impl Config {
         range("shards", self.shards, 0, MAX_SHARDS)?;
         range("backlog", self.backlog as usize, 1, i32::MAX as usize)?;
         range("max_message_size", self.max_message_size, 0, LARGEST_MESSAGE_SIZE)?;
-        range("max_handshake_bytes", self.max_handshake_bytes, 128, 64 * 1024)?;
+        let (least, most) = (LEAST_HANDSHAKE_BYTES, LARGEST_HANDSHAKE_BYTES);
+        range("max_handshake_bytes", self.max_handshake_bytes, least, most)?;
         range("max_outbox_bytes", self.max_outbox_bytes, 1, LARGEST_MESSAGE_SIZE)?;
         range("max_mailbox_bytes", self.max_mailbox_bytes, 1024, usize::MAX)?;
         for address in &self.listen {

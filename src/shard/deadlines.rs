@@ -52,7 +52,7 @@ impl Core {
             Some(Due::Ping) => {
                 self.push_control(slot, Opcode::Ping, b"");
                 if let Some(entry) = self.entries.get_mut(slot) {
-                    entry.pinged = true;
+                    entry.last_ping = self.now;
                 }
             }
             None => {}
@@ -74,6 +74,7 @@ impl Core {
         };
         // While reading pauses, nothing can be heard of the peer; the write timeout watches it.
         let listening = open && entry.interest.read;
+        let quiet_since = entry.last_read.max(entry.last_ping);
         let waiting = open && entry.queued() > 0;
         [
             after(handshake, entry.since, config.handshake_timeout, Due::HandshakeTimeout),
@@ -81,7 +82,7 @@ impl Core {
             after(waiting, entry.last_write, config.write_timeout, Due::WriteTimeout),
             after(listening, entry.last_read, config.pong_timeout, Due::PongTimeout),
             after(open, entry.last_message, config.idle_timeout, Due::IdleTimeout),
-            after(listening && !entry.pinged, entry.last_read, config.ping_interval, Due::Ping),
+            after(listening, quiet_since, config.ping_interval, Due::Ping),
         ]
         .into_iter()
         .flatten()

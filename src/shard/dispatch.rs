@@ -4,6 +4,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::config::LARGEST_HANDSHAKE_BYTES;
 use crate::protocol::close::Violation;
 use crate::protocol::frame::Opcode;
 use crate::protocol::message::{Decoder, Item};
@@ -16,7 +17,10 @@ use super::sink::Sink;
 use super::{Reads, Shard};
 
 /// Room that a read must have in the buffer of a hosted shard; with less, the connection waits for the next turn.
-const LEAST_READ: usize = READ_BUFFER / 16;
+const LEAST_READ: usize = READ_BUFFER / 4;
+
+// What was kept of an earlier read stands before the next.
+const _: () = assert!(LEAST_READ > LARGEST_HANDSHAKE_BYTES);
 
 impl Shard {
     /// Acts upon one ready socket.
@@ -44,24 +48,29 @@ impl Shard {
         if free.len() < LEAST_READ {
             return;
         }
-        let mut have = 0;
-        if matches!(entry.phase, Phase::Open | Phase::Closing(..)) {
-            let head = entry.decoder.head();
-            have = head.len();
-            free[..have].copy_from_slice(head);
-        }
-        match transport.read(&mut free[have..]) {
+        let earlier = match &entry.phase {
+            Phase::Open | Phase::Closing(..) => entry.decoder.head(),
+            Phase::Handshake(earlier) => earlier,
+            _ => &[],
+        };
+        let have = earlier.len();
+        free[..have].copy_from_slice(earlier);
+        // Of somebody who has not been let in, no more is taken than a request may have.
+        let most = match entry.phase {
+            Phase::Handshake(_) => core.fleet.config.max_handshake_bytes,
+            _ => free.len(),
+        };
+        match transport.read(&mut free[have..most]) {
             Ok(0) => core.end_of_stream(slot),
             Ok(came) => {
                 core.stats.bytes_in += came as u64;
                 entry.last_read = core.now;
-                entry.pinged = false;
                 match entry.phase {
                     Phase::Open | Phase::Closing(..) => {
                         entry.decoder.clear_head();
                         dispatch(core, sink, reads, slot, have + came);
                     }
-                    Phase::Handshake(_) => self.on_request_bytes(slot, came),
+                    Phase::Handshake(_) => self.on_request_bytes(slot, have + came),
                     Phase::Deciding(_) | Phase::Lingering | Phase::Ended => {}
                 }
             }

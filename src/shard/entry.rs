@@ -23,8 +23,6 @@ pub(super) struct Entry {
     pub(super) refused: bool,
     /// Listed for the flush at the end of the turn.
     pub(super) dirty: bool,
-    /// A ping is out and nothing has come since.
-    pub(super) pinged: bool,
     /// Our direction has ended.
     pub(super) fin_sent: bool,
     pub(super) phase: Phase,
@@ -32,6 +30,8 @@ pub(super) struct Entry {
     pub(super) since: Tick,
     /// When something last came from the peer.
     pub(super) last_read: Tick,
+    /// When we last sent a ping of our own accord.
+    pub(super) last_ping: Tick,
     /// When a message last came or went.
     pub(super) last_message: Tick,
     /// When the peer last took something, or the outbox began to wait.
@@ -67,11 +67,11 @@ impl Entry {
             interest: Interest::READ,
             refused: false,
             dirty: false,
-            pinged: false,
             fin_sent: false,
             phase: Phase::Handshake(Box::default()),
             since: now,
             last_read: now,
+            last_ping: now,
             last_message: now,
             last_write: now,
             decoder: Decoder::default(),

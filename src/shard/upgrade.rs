@@ -14,22 +14,12 @@ use super::dispatch::dispatch;
 use super::entry::Phase;
 
 impl Shard {
-    /// `came` bytes of a request lie at the free part of the buffer.
-    pub(super) fn on_request_bytes(&mut self, slot: u32, came: usize) {
+    /// The first `len` bytes of a request lie at the free part of the buffer.
+    pub(super) fn on_request_bytes(&mut self, slot: u32, len: usize) {
         let Shard { core, reads, .. } = self;
         let limit = core.fleet.config.max_handshake_bytes;
         let Some(entry) = core.entries.get_mut(slot) else { return };
-        let Phase::Handshake(earlier) = &mut entry.phase else { return };
-        let earlier = std::mem::take(earlier);
-        let used = reads.used;
-        let mut len = came;
-        if !earlier.is_empty() {
-            // What came earlier is at most the limit, and a read leaves room for that.
-            len = (earlier.len() + came).min(reads.buffer.len() - used);
-            reads.buffer.copy_within(used..used + len - earlier.len(), used + earlier.len());
-            reads.buffer[used..used + earlier.len()].copy_from_slice(&earlier);
-        }
-        let bytes = &reads.buffer[used..used + len];
+        let bytes = &reads.buffer[reads.used..reads.used + len];
         match http::parse_head(bytes, limit) {
             Ok(None) => entry.phase = Phase::Handshake(bytes.into()),
             Err(e) => core.refuse(slot, e.status(), e.reason()),
@@ -56,11 +46,8 @@ impl Shard {
             return false;
         }
         if let Err(refusal) = core.check(&head) {
-            core.respond(
-                slot,
-                &Response::refusal(refusal.status, refusal.headers, refusal.reason),
-                "GET",
-            );
+            let response = Response::refusal(refusal.status, refusal.headers, refusal.reason);
+            core.respond(slot, &response, head.method);
             return false;
         }
         let request = Request { head, peer };
@@ -98,10 +85,10 @@ impl Shard {
             if !self.core.open(slot, &head, &accept) {
                 continue;
             }
+            // At the beginning of a turn, or between two reads: the buffer is free.
             let used = self.reads.used;
-            let len = bytes.len().min(self.reads.buffer.len() - used);
-            self.reads.buffer[used..used + len].copy_from_slice(&bytes[..len]);
-            self.on_opened(slot, head.len, len);
+            self.reads.buffer[used..used + bytes.len()].copy_from_slice(&bytes);
+            self.on_opened(slot, head.len, bytes.len());
             self.sink.deliver(&mut self.core);
         }
     }
