@@ -582,24 +582,28 @@ fn a_host_decides_upgrades_in_its_batches() {
     yes.send(request("/yes", ""));
     let mut no = Wire::connect(host.addr());
     no.send(request("/no", ""));
+    let mut opened = None;
     let mut decided = 0;
-    while decided < 2 {
+    let start = Instant::now();
+    while decided < 2 || opened.is_none() {
+        assert!(start.elapsed() < PATIENCE, "{decided} decided, opened: {opened:?}");
         let (events, mut outlet) = host.shard.turn(TICK).expect("a turn");
         for event in events {
-            if let Event::Upgrade { conn, request } = event {
-                let upgrade = match request.path() {
-                    "/yes" => Upgrade::accept().header("X-Decided", "yes").data(5),
-                    _ => Upgrade::reject(Response::new(403)),
-                };
-                outlet.accept(conn, upgrade).expect("to be decided");
-                decided += 1;
+            match event {
+                Event::Upgrade { conn, request } => {
+                    let upgrade = match request.path() {
+                        "/yes" => Upgrade::accept().header("X-Decided", "yes").data(5),
+                        _ => Upgrade::reject(Response::new(403)),
+                    };
+                    outlet.accept(conn, upgrade).expect("to be decided");
+                    decided += 1;
+                }
+                Event::Open { conn } => opened = Some(conn),
+                other => panic!("{other:?}"),
             }
         }
     }
-    let id = host.drive("open", ignore, |seen| match seen {
-        Seen::Open(id) => Some(*id),
-        _ => None,
-    });
+    let id = opened.expect("the loop ended with it");
     let (_, outlet) = host.shard.turn(Some(Duration::ZERO)).expect("a turn");
     assert_eq!(outlet.data(id), Some(5));
     assert_eq!(yes.answer().header("x-decided"), Some("yes"));
