@@ -3,13 +3,13 @@
 mod support;
 
 use std::net::SocketAddr;
-use std::sync::{Mutex, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use support::wire::{ACCEPT, Answer, KEY, request};
 use support::{Frame, Peer, Probe, Running, Seen, Wire};
-use wspoll::{Origin, Response, Upgrade};
+use wspoll::{Origin, Response, ServerHandle, Upgrade};
 
 /// The answer to a request that is sent verbatim.
 fn answer_to(server: &Running, request: impl AsRef<[u8]>) -> Answer {
@@ -508,6 +508,25 @@ fn a_decision_may_come_later_and_from_another_thread() {
     accepted.expect_text("early");
     assert_eq!(server.events.opened(), yes);
     refused.expect_refusal(402);
+}
+
+#[test]
+fn a_decision_may_overtake_the_word_that_it_comes_later() {
+    // Another thread that was told the id may be faster than the handler that told it.
+    let handle = Arc::new(OnceLock::<ServerHandle>::new());
+    let deciding = Arc::clone(&handle);
+    let server = Probe::echo()
+        .on_upgrade(move |id, _| {
+            let handle = deciding.wait().clone();
+            let decide = move || handle.accept(id, Upgrade::accept().header("X-Early", "yes"));
+            thread::spawn(decide).join().expect("the deciding thread").expect("to be decided");
+            Upgrade::later()
+        })
+        .start();
+    assert!(handle.set(server.handle.clone()).is_ok());
+    let (mut wire, answer) = Wire::open_path(server.addr, "/", "");
+    assert_eq!(answer.header("x-early"), Some("yes"));
+    wire.echo("open");
 }
 
 #[test]
