@@ -51,3 +51,8 @@ pub use shard::conn::Conn;
 pub use shard::event::{Event, Events, Outlet};
 pub use shard::handler::{Close, CloseCause, DropReason, Dropped, Handler};
 pub use shard::stats::{ShardStats, Stats};
+
+/// README's snippets, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeSnippets;
