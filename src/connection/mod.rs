@@ -1,5 +1,6 @@
 //! One peer: who it is, how it asked, and what waits for it.
 
+pub(crate) mod ending;
 pub(crate) mod id;
 pub(crate) mod outbox;
 pub(crate) mod request;

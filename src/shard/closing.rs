@@ -4,6 +4,7 @@
 //! read and thrown away until its own FIN or the close timeout: closing a socket with unread input makes the system
 //! send RST, which destroys what is under way.
 
+use crate::connection::ending::{CloseCause, Received};
 use crate::connection::request::Response;
 use crate::error::{Error, Result};
 use crate::protocol::close;
@@ -12,7 +13,6 @@ use crate::reactor::Interest;
 
 use super::core::{Closed, Core, Notice};
 use super::entry::Phase;
-use super::handler::{CloseCause, Received};
 
 impl Core {
     /// Begins the close handshake for the host: our close frame, then the peer's is awaited.

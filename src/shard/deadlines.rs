@@ -5,13 +5,13 @@
 
 use std::time::Duration;
 
+use crate::connection::ending::CloseCause;
 use crate::protocol::close;
 use crate::protocol::frame::Opcode;
 use crate::reactor::timers::Tick;
 
 use super::core::Core;
 use super::entry::{Entry, Phase};
-use super::handler::CloseCause;
 
 /// What is to be done for a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::config::LARGEST_HANDSHAKE_BYTES;
+use crate::connection::ending::CloseCause;
 use crate::protocol::close::Violation;
 use crate::protocol::frame::Opcode;
 use crate::protocol::message::{Decoder, Item};
@@ -12,7 +13,6 @@ use crate::reactor::Ready;
 
 use super::core::{Core, READ_BUFFER};
 use super::entry::Phase;
-use super::handler::CloseCause;
 use super::sink::Sink;
 use super::{Reads, Shard};
 

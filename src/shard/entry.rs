@@ -6,13 +6,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::connection::ending::CloseCause;
 use crate::connection::outbox::Outbox;
 use crate::protocol::message::Decoder;
 use crate::reactor::Interest;
 use crate::reactor::timers::Tick;
 use crate::reactor::transport::Transport;
-
-use super::handler::CloseCause;
 
 pub(super) struct Entry {
     /// `None` once the connection has ended; the entry then waits for its last call.

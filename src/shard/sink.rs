@@ -4,6 +4,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use crate::connection::ending::{Close, CloseCause};
 use crate::connection::request::{Decision, Request, Response, Upgrade};
 use crate::protocol::close;
 use crate::protocol::message::{Decoder, Fragment, Message};
@@ -11,7 +12,7 @@ use crate::protocol::message::{Decoder, Fragment, Message};
 use super::conn::Conn;
 use super::core::{Core, Notice};
 use super::event::{Batch, Record, Span};
-use super::handler::{Close, CloseCause, Handler};
+use super::handler::Handler;
 
 pub(super) enum Sink {
     /// Managed mode.
