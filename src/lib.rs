@@ -41,15 +41,17 @@ mod server;
 mod shard;
 
 pub use config::{Config, Origin, Setting, SlowConsumer};
+pub use connection::ending::{Close, CloseCause, DropReason, Dropped};
 pub use connection::id::ConnId;
 pub use connection::request::{Request, Response, Upgrade};
 pub use error::{Error, InvalidSetting, IoContext, Result};
 pub use protocol::message::{Fragment, Message};
 pub use server::{Builder, Server, ServerHandle, raise_file_limit};
 pub use shard::Shard;
+pub use shard::adopt::Adopted;
 pub use shard::conn::Conn;
 pub use shard::event::{Event, Events, Outlet};
-pub use shard::handler::{Close, CloseCause, DropReason, Dropped, Handler};
+pub use shard::handler::Handler;
 pub use shard::stats::{ShardStats, Stats};
 
 /// README's snippets, compiled.

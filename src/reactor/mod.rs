@@ -53,6 +53,13 @@ pub(crate) struct Reactor {
     epoll: epoll::Batch,
 }
 
+#[cfg(unix)]
+impl std::os::fd::AsFd for Reactor {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.poller.as_fd()
+    }
+}
+
 /// Wakes the owner of a [`Reactor`], from any thread.
 #[derive(Clone)]
 pub(crate) struct Waker(Arc<Poller>);

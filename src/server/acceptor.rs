@@ -14,6 +14,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::reactor::transport::Transport;
+use crate::shard::adopt::Arrival;
 use crate::shard::census::Admission;
 use crate::shard::mailbox::{Command, Fleet};
 
@@ -109,7 +110,9 @@ async fn accept(listener: &Async<TcpListener>, fleet: &Fleet) {
     loop {
         match listener.read_with(TcpListener::accept).await {
             Ok((stream, peer)) => {
-                deal(stream, peer, fleet);
+                if let Err(e) = deal(stream, peer, fleet, None) {
+                    log::debug!("{peer}: {e}");
+                }
                 backoff = MIN_BACKOFF;
                 burst += 1;
                 if burst == BURST {
@@ -130,29 +133,45 @@ async fn accept(listener: &Async<TcpListener>, fleet: &Fleet) {
     }
 }
 
-/// Hands a connection to the shard that has the fewest.
-fn deal(stream: TcpStream, peer: SocketAddr, fleet: &Fleet) {
+/// Hands a connection to the shard that has the fewest. There is no error where too many are refused: that is told to the
+/// peer.
+///
+/// # Errors
+///
+/// - [`Error::Backpressure`]: the peer cannot even be told that there are too many.
+/// - [`Error::ShutDown`]: nothing more is taken.
+/// - [`Error::Io`]: the socket cannot be used.
+pub(super) fn deal(
+    stream: TcpStream,
+    peer: SocketAddr,
+    fleet: &Fleet,
+    arrival: Option<Box<Arrival>>,
+) -> Result<()> {
+    let is_upgraded = arrival.as_ref().is_some_and(|arrival| arrival.upgraded);
     let refusal = match fleet.census.admit(peer.ip(), &fleet.config) {
         Admission::Admitted => None,
+        // After the 101 there is no status to be told any more.
+        Admission::Refused(_) if is_upgraded => {
+            fleet.census.refusal_ended();
+            return Err(Error::Backpressure);
+        }
         Admission::Refused(status) => Some(status),
-        Admission::Cut => return,
+        Admission::Cut => return Err(Error::Backpressure),
     };
     let uncount = || match refusal {
         None => fleet.census.leave(peer.ip(), &fleet.config),
         Some(_) => fleet.census.refusal_ended(),
     };
-    let transport = match Transport::tcp(stream) {
-        Ok(transport) => transport,
-        Err(e) => {
-            log::debug!("{peer}: {e}");
-            return uncount();
-        }
-    };
+    let transport = Transport::tcp(stream).map_err(|e| {
+        uncount();
+        Error::io("taking over a socket", e)
+    })?;
     let load = |shard: &usize| fleet.mailboxes[*shard].load.load(Ordering::Relaxed);
     let shard = (0..fleet.mailboxes.len()).min_by_key(load).unwrap_or(0);
     fleet.mailboxes[shard].load.fetch_add(1, Ordering::Relaxed);
-    if fleet.post(shard, Command::Adopt { transport, peer, refusal }).is_err() {
+    let command = Command::Adopt { transport, peer, refusal, arrival };
+    fleet.post(shard, command).inspect_err(|_| {
         fleet.mailboxes[shard].load.fetch_sub(1, Ordering::Relaxed);
         uncount();
-    }
+    })
 }

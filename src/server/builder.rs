@@ -23,7 +23,12 @@ pub struct Builder {
     listen: Vec<String>,
     handler: Option<Arc<dyn Handler>>,
     decides_upgrades: bool,
+    on_thread_start: Option<ThreadHook>,
+    on_thread_stop: Option<ThreadHook>,
 }
+
+/// What a host does first or last on each shard's thread; it is told which shard.
+type ThreadHook = Arc<dyn Fn(usize) + Send + Sync>;
 
 impl Builder {
     /// Replaces the whole configuration.
@@ -41,6 +46,19 @@ impl Builder {
     /// Who is called for connections. Without one, messages are read and forgotten.
     pub fn handler(mut self, handler: impl Handler) -> Builder {
         self.handler = Some(Arc::new(handler));
+        self
+    }
+
+    /// Is called first on the thread of each shard, with its number. Without effect in hosted mode, whose threads are
+    /// the host's.
+    pub fn on_thread_start(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Builder {
+        self.on_thread_start = Some(Arc::new(hook));
+        self
+    }
+
+    /// Is called last on the thread of each shard, after the last event.
+    pub fn on_thread_stop(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Builder {
+        self.on_thread_stop = Some(Arc::new(hook));
         self
     }
 
@@ -173,14 +191,18 @@ impl Builder {
     /// - [`Error::Io`]: an address cannot be listened on, or the system refuses a poller or a thread. Nothing runs then.
     pub fn start(mut self) -> Result<Server> {
         let handler = self.handler.take().unwrap_or_else(|| Arc::new(Silent));
+        let (first, last) = (self.on_thread_start.take(), self.on_thread_stop.take());
         let (fleet, reactors, listeners) = self.prepare()?;
         let mut threads = Vec::with_capacity(reactors.len());
         for (index, reactor) in reactors.into_iter().enumerate() {
             let shard = Shard::managed(index, Arc::clone(&fleet), reactor, Arc::clone(&handler));
+            let (first, last) = (first.clone(), last.clone());
             let run = move || {
+                first.inspect(|hook| hook(index));
                 if let Err(e) = shard.run() {
                     log::error!("shard {index} has ended: {e}");
                 }
+                last.inspect(|hook| hook(index));
             };
             let thread = thread::Builder::new().name(format!("wspoll-{index}")).spawn(run);
             threads.push(thread.map_err(|e| Error::io("starting a shard's thread", e)));

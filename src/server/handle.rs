@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::connection::id::ConnId;
-use crate::connection::outbox::encode_shared;
+use crate::connection::outbox::{SharedFrame, encode_shared};
 use crate::connection::request::Upgrade;
 use crate::error::{Error, Result};
 use crate::protocol::close;
 use crate::protocol::frame::Opcode;
 use crate::protocol::message::Message;
+use crate::shard::adopt::{Adopted, MAX_EARLY};
 use crate::shard::conn::{check_ping, check_room};
 use crate::shard::mailbox::{Command, Fleet};
 use crate::shard::stats::Stats;
 
-use super::acceptor::Acceptor;
+use super::acceptor::{self, Acceptor};
 
 /// Acts upon a server and its connections. Cheap to clone; every method may be called from any thread, also inside a
 /// handler, and none blocks.
@@ -62,6 +63,41 @@ impl ServerHandle {
         let command = |(shard, to)| (shard, Command::Send { to, frame: Arc::clone(&frame) });
         self.fleet.post_each(commands.map(command).collect())?;
         Ok(queued)
+    }
+
+    /// Queues a message for each of many connections. The answer to each stands at the same place: it was queued, or
+    /// the connection has [ended](Error::Gone), or its shard's mailbox [is full](Error::Backpressure) and took none of
+    /// this call, or the server [is shut down](Error::ShutDown).
+    pub fn send_each(&self, items: &[(ConnId, Message<'_>)]) -> Vec<Result<()>> {
+        let mut results = Vec::with_capacity(items.len());
+        let mut by_shard = vec![(Vec::new(), Vec::new()); self.fleet.mailboxes.len()];
+        let mut last: Option<(Message<'_>, SharedFrame)> = None;
+        for (at, &(id, message)) in items.iter().enumerate() {
+            results.push(self.fleet.check_alive(id));
+            if results[at].is_err() {
+                continue;
+            }
+            // One message for several connections in a row is encoded once.
+            let frame = match &last {
+                Some((before, frame)) if is_same(before, &message) => Arc::clone(frame),
+                _ => encode_shared(message.opcode(), message.payload()),
+            };
+            last = Some((message, Arc::clone(&frame)));
+            let (places, items) = &mut by_shard[id.shard()];
+            places.push(at);
+            items.push((id, frame));
+        }
+        for (shard, (places, items)) in by_shard.into_iter().enumerate() {
+            if items.is_empty() {
+                continue;
+            }
+            if let Err(e) = self.fleet.post(shard, Command::SendEach { items }) {
+                let is_full = matches!(e, Error::Backpressure);
+                let refusal = || if is_full { Error::Backpressure } else { Error::ShutDown };
+                places.into_iter().for_each(|at| results[at] = Err(refusal()));
+            }
+        }
+        results
     }
 
     /// Queues a message for everybody in a room. A room without members takes it and nobody gets it.
@@ -149,6 +185,33 @@ impl ServerHandle {
         self.fleet.post(id.shard(), Command::Decide { id, upgrade: Box::new(upgrade) })
     }
 
+    /// Takes over a socket that the host has accepted itself. The socket is the server's from here on: if the call
+    /// fails, it is closed.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::InvalidArgument`]: more than 128 KiB have been read of it.
+    /// - [`Error::Io`]: it is not a connected TCP socket.
+    /// - [`Error::Backpressure`]: there are as many connections as there may be.
+    /// - [`Error::ShutDown`]: the server takes nothing more.
+    pub fn adopt(&self, adopted: Adopted) -> Result<()> {
+        let Adopted { stream, arrival } = adopted;
+        let early = arrival.early.len();
+        if early > MAX_EARLY {
+            let value = format!("{early} bytes");
+            return Err(Error::argument("early", value, "must be at most 131072 bytes"));
+        }
+        let peer = stream.peer_addr().map_err(|e| Error::io("asking who is connected", e))?;
+        acceptor::deal(stream, peer, &self.fleet, Some(Box::new(arrival)))
+    }
+
+    /// Ends the wait of a hosted shard's turn, or of its next one. A shard that does not exist is passed over.
+    pub fn wake(&self, shard: usize) {
+        if let Some(mailbox) = self.fleet.mailboxes.get(shard) {
+            mailbox.wake();
+        }
+    }
+
     /// Open connections, as of each shard's last turn.
     pub fn connections(&self) -> usize {
         self.stats().total.connections as usize
@@ -170,4 +233,9 @@ impl ServerHandle {
             }
         }
     }
+}
+
+/// Whether two messages are one, by their addresses: what differs there may still be equal, and is encoded twice.
+fn is_same(a: &Message<'_>, b: &Message<'_>) -> bool {
+    std::ptr::eq(a.payload(), b.payload()) && a.opcode() == b.opcode()
 }

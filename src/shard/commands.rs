@@ -2,9 +2,12 @@
 
 use std::time::Instant;
 
+use crate::connection::ending::{DropReason, Dropped};
+use crate::connection::id::ConnId;
+use crate::connection::outbox::SharedFrame;
+
 use super::Shard;
 use super::core::{Core, Notice};
-use super::handler::{DropReason, Dropped};
 use super::mailbox::Command;
 
 impl Shard {
@@ -28,20 +31,18 @@ impl Shard {
 impl Core {
     fn run(&mut self, command: Command) {
         match command {
-            Command::Adopt { transport, peer, refusal } => match self.draining {
-                None => self.adopt(transport, peer, refusal),
+            Command::Adopt { transport, peer, refusal, arrival } => match self.draining {
+                None => self.adopt(transport, peer, refusal, arrival),
                 Some(_) => self.uncount(peer, refusal.is_some()),
             },
             Command::Send { to, frame } => {
                 for id in to {
-                    match self.find(id) {
-                        Some(slot) => self.push(slot, &frame),
-                        None => {
-                            self.stats.dropped += 1;
-                            let dropped = Dropped { messages: 1, reason: DropReason::Gone };
-                            self.notices.push_back(Notice::Dropped(id, dropped));
-                        }
-                    }
+                    self.push_to(id, &frame);
+                }
+            }
+            Command::SendEach { items } => {
+                for (id, frame) in items {
+                    self.push_to(id, &frame);
                 }
             }
             Command::Publish { room, frame } => self.publish_here(&room, &frame),
@@ -74,6 +75,18 @@ impl Core {
                 }
             }
             Command::Drain { deadline } => self.drain(deadline),
+        }
+    }
+
+    /// Queues a frame for a connection that was there when the call was made.
+    fn push_to(&mut self, id: ConnId, frame: &SharedFrame) {
+        match self.find(id) {
+            Some(slot) => self.push(slot, frame),
+            None => {
+                self.stats.dropped += 1;
+                let dropped = Dropped { messages: 1, reason: DropReason::Gone };
+                self.notices.push_back(Notice::Dropped(id, dropped));
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use crate::protocol::frame::Opcode;
 use crate::protocol::message::Message;
 
 use super::core::Core;
+use super::event::Outlet;
 
 /// Longest name of a room in bytes.
 pub(crate) const MAX_ROOM_NAME: usize = 1024;
@@ -50,6 +51,11 @@ impl Conn<'_> {
         if let Some(entry) = self.core.entries.get_mut(self.slot) {
             entry.data = data;
         }
+    }
+
+    /// The means to act upon every connection of this shard, as a hosted shard's driver has them.
+    pub fn outlet(&mut self) -> Outlet<'_> {
+        Outlet { core: self.core }
     }
 
     /// Bytes that wait to be sent.

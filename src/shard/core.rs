@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use crate::config::SlowConsumer;
+use crate::connection::ending::{CloseCause, DropReason, Dropped, Received};
 use crate::connection::id::ConnId;
 use crate::connection::outbox::{self, MAX_SLICES, SharedFrame};
 use crate::connection::request::Accept;
@@ -22,8 +23,8 @@ use crate::reactor::{Interest, Reactor};
 use crate::registry::Registry;
 use crate::registry::rooms::Rooms;
 
+use super::adopt::Arrival;
 use super::entry::{Entry, Phase};
-use super::handler::{CloseCause, DropReason, Dropped, Received};
 use super::mailbox::{Command, Fleet, Mailbox};
 use super::stats::ShardStats;
 
@@ -38,7 +39,7 @@ pub(super) enum Notice {
     Close(u32, Closed),
 }
 
-/// What [`Close`](super::handler::Close) is made of.
+/// What [`Close`](crate::Close) is made of.
 pub(super) struct Closed {
     pub(super) sent: Option<u16>,
     pub(super) received: Received,
@@ -71,6 +72,8 @@ pub(crate) struct Core {
     pub(super) draining: Option<Instant>,
     /// Upgrades that were put off and have been accepted since; the connections open before the turn ends.
     pub(super) accepted: Vec<(u32, Arc<[u8]>, Accept)>,
+    /// Sockets that the host handed over with what it had read of them.
+    pub(super) arrivals: Vec<(ConnId, Arrival)>,
     last_generation: u32,
 }
 
@@ -104,6 +107,7 @@ impl Core {
             read_buffer,
             draining: None,
             accepted: Vec::new(),
+            arrivals: Vec::new(),
             last_generation: 0,
         }
     }
@@ -126,7 +130,13 @@ impl Core {
     }
 
     /// Takes over an accepted connection.
-    pub(super) fn adopt(&mut self, transport: Transport, peer: SocketAddr, refusal: Option<u16>) {
+    pub(super) fn adopt(
+        &mut self,
+        transport: Transport,
+        peer: SocketAddr,
+        refusal: Option<u16>,
+        arrival: Option<Box<Arrival>>,
+    ) {
         self.last_generation = self.last_generation.checked_add(1).unwrap_or(1);
         let mut entry = Entry::new(transport, peer, self.last_generation, self.now);
         entry.refused = refusal.is_some();
@@ -140,7 +150,11 @@ impl Core {
                 self.stats.sockets += 1;
                 match refusal {
                     Some(status) => self.refuse(slot, status, "too many connections"),
-                    None => self.reschedule(slot),
+                    None => {
+                        self.reschedule(slot);
+                        let id = self.id(slot);
+                        self.arrivals.extend(arrival.map(|arrival| (id, *arrival)));
+                    }
                 }
             }
             (slot, error) => {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::connection::ending::{Close, Dropped};
 use crate::connection::id::ConnId;
 use crate::connection::request::{Request, Upgrade};
 use crate::error::{Error, Result};
@@ -12,7 +13,6 @@ use crate::protocol::message::{Fragment, Message};
 
 use super::conn::{check_ping, check_room};
 use super::core::{Closed, Core};
-use super::handler::{Close, Dropped};
 
 /// What happened to a connection. See [`Handler`](crate::Handler) for what each means.
 #[derive(Debug)]
@@ -96,7 +96,7 @@ pub(super) enum Span {
 
 /// The events of one turn, and the messages that had to be put together.
 pub(super) struct Batch {
-    records: Vec<Record>,
+    pub(super) records: Vec<Record>,
     owned: Vec<Vec<u8>>,
     /// How many of `owned` records refer to.
     promised: usize,
@@ -170,7 +170,8 @@ impl<'a> Events<'a> {
         events.batch.records.iter().filter_map(move |record| events.event(record))
     }
 
-    fn payload(&self, span: &Span) -> &'a [u8] {
+    #[inline]
+    pub(super) fn payload(&self, span: &Span) -> &'a [u8] {
         match span {
             Span::Buffer(range) => &self.buffer[range.start as usize..range.end as usize],
             Span::Owned { message, len } => &self.batch.owned[*message][..*len],
@@ -339,6 +340,11 @@ impl Outlet<'_> {
             entry.data = data;
         }
         Ok(())
+    }
+
+    /// Bytes that wait to be sent to a connection of this shard.
+    pub fn queued_bytes(&self, conn: ConnId) -> Option<usize> {
+        self.core.entries.get(self.core.find(conn)?).map(|entry| entry.queued())
     }
 
     /// The address at the other end of a connection of this shard.

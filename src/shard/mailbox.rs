@@ -13,6 +13,7 @@ use crate::reactor::Waker;
 use crate::reactor::transport::Transport;
 use crate::registry::generations::Generations;
 
+use super::adopt::Arrival;
 use super::census::Census;
 use super::stats::{Published, Stats};
 
@@ -23,11 +24,17 @@ pub(crate) enum Command {
         transport: Transport,
         peer: std::net::SocketAddr,
         refusal: Option<u16>,
+        /// What the host that accepted it has read of it.
+        arrival: Option<Box<Arrival>>,
     },
     /// Queue a message for some of this shard's connections.
     Send {
         to: Vec<ConnId>,
         frame: SharedFrame,
+    },
+    /// Queue a message for each of some of this shard's connections.
+    SendEach {
+        items: Vec<(ConnId, SharedFrame)>,
     },
     /// Queue a message for everybody in a room.
     Publish {
@@ -71,6 +78,10 @@ impl Command {
         size_of::<Command>()
             + match self {
                 Command::Send { to, frame } => to.len() * size_of::<ConnId>() + frame.len(),
+                Command::SendEach { items } => {
+                    let frames: usize = items.iter().map(|(_, frame)| frame.len()).sum();
+                    frames + size_of_val(items.as_slice())
+                }
                 Command::Publish { frame, .. }
                 | Command::Broadcast { frame }
                 | Command::Ping { frame, .. } => frame.len(),

@@ -10,10 +10,12 @@
 //! | `core` | outboxes: queueing, flushing, slow consumers |
 //! | `closing` | the ends of connections |
 //! | `deadlines` | timers |
+//! | `adopt` | sockets that the host accepted itself |
 //! | `mailbox`, `commands` | calls from other threads |
 //! | `sink`, `handler`, `conn` | calls to the handler, and what it can do in them |
 //! | `event` | hosted mode: batches instead of calls |
 
+pub(crate) mod adopt;
 pub(crate) mod census;
 mod closing;
 mod commands;
@@ -25,6 +27,8 @@ mod entry;
 pub(crate) mod event;
 pub(crate) mod handler;
 pub(crate) mod mailbox;
+#[cfg(feature = "capi")]
+pub(crate) mod raw;
 mod sink;
 pub(crate) mod stats;
 mod upgrade;
@@ -119,6 +123,7 @@ impl Shard {
         self.reads.used = 0;
         // What the flush brought about is handed out now, and without waiting for more.
         self.open_decided();
+        self.open_adopted();
         self.sink.deliver(&mut self.core);
         let waiting = matches!(&self.sink, Sink::Batch(batch) if batch.len() > 0);
         self.step(if waiting { Some(Duration::ZERO) } else { timeout })?;
@@ -135,6 +140,17 @@ impl Shard {
         }
     }
 
+    /// The means to answer, between two turns.
+    pub fn outlet(&mut self) -> Outlet<'_> {
+        Outlet { core: &mut self.core }
+    }
+
+    /// How long a host may leave [`turn`](Self::turn) uncalled while the shard's descriptor is not readable: `None` is
+    /// for ever. For hosts that wait in a loop of their own.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.core.timeout(None)
+    }
+
     /// Sends what was queued since the last turn, without waiting for the next.
     pub fn flush(&mut self) {
         self.core.flush_dirty(&self.reads.buffer);
@@ -145,6 +161,7 @@ impl Shard {
         while !self.core.is_drained() {
             self.step(None)?;
             self.open_decided();
+            self.open_adopted();
             self.core.flush_dirty(&self.reads.buffer);
             self.sink.deliver(&mut self.core);
             self.core.recycle();
@@ -194,10 +211,20 @@ impl Shard {
     }
 }
 
+#[cfg(unix)]
+impl std::os::fd::AsFd for Shard {
+    /// The system's readiness queue, readable when a turn has something to do. It is for waiting on, in a host's own
+    /// loop, together with [`timeout`](Shard::timeout).
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.core.reactor.as_fd()
+    }
+}
+
 impl Core {
     /// How long the wait may last.
     fn timeout(&self, asked: Option<Duration>) -> Option<Duration> {
-        let busy = !self.dirty.is_empty() || !self.ended.is_empty() || !self.accepted.is_empty();
+        let queued = !self.dirty.is_empty() || !self.ended.is_empty();
+        let busy = queued || !self.accepted.is_empty() || !self.arrivals.is_empty();
         if busy || self.mailbox().has_mail() {
             return Some(Duration::ZERO);
         }
