@@ -17,18 +17,17 @@ pub(crate) const TICK: Duration = Duration::from_millis(16);
 const BUCKETS: usize = 4096;
 
 const NONE: u32 = u32::MAX;
-const OFF: Tick = Tick(u32::MAX);
+const OFF: Tick = Tick(u64::MAX);
 
-/// A point in time, in [`TICK`]s since the shard began. 32 bits are two years, after which timers would stop firing
-/// in order; a shard that lives longer is served by [`Clock`] saturating far from the wrap.
+/// A point in time, in [`TICK`]s since the shard began. 64 bits, because 32 are two years, and servers live longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(crate) struct Tick(u32);
+pub(crate) struct Tick(u64);
 
 impl Tick {
     /// The tick `duration` after this one, rounded up; never [`OFF`].
     pub(crate) fn after(self, duration: Duration) -> Tick {
         let ticks = duration.as_nanos().div_ceil(TICK.as_nanos());
-        Tick(self.0.saturating_add(ticks.try_into().unwrap_or(u32::MAX)).min(OFF.0 - 1))
+        Tick(self.0.saturating_add(ticks.try_into().unwrap_or(u64::MAX)).min(OFF.0 - 1))
     }
 }
 
@@ -50,7 +49,8 @@ impl Clock {
 
     /// How long it is until `tick` begins; zero if it has.
     pub(crate) fn until(&self, tick: Tick) -> Duration {
-        (TICK * tick.0).saturating_sub(self.epoch.elapsed())
+        let begins = Duration::from_millis(tick.0.saturating_mul(TICK.as_millis() as u64));
+        begins.saturating_sub(self.epoch.elapsed())
     }
 }
 
@@ -128,7 +128,7 @@ impl Wheel {
     pub(crate) fn expire(&mut self, now: Tick, due: &mut Vec<u32>) {
         // After a long sleep one round visits every bucket.
         let first = self.expired.0.saturating_add(1);
-        let rounds = now.0.saturating_sub(self.expired.0).min(BUCKETS as u32);
+        let rounds = now.0.saturating_sub(self.expired.0).min(BUCKETS as u64);
         for tick in first..first.saturating_add(rounds) {
             let bucket = tick as usize % BUCKETS;
             if self.occupied[bucket / 64] & 1 << (bucket % 64) == 0 {
@@ -161,7 +161,7 @@ impl Wheel {
             if bits != 0 {
                 let bucket = word * 64 + bits.trailing_zeros() as usize;
                 let ahead = (bucket + BUCKETS - start % BUCKETS) % BUCKETS;
-                return Some(Tick((start + ahead) as u32));
+                return Some(Tick((start + ahead) as u64));
             }
         }
         None
@@ -172,7 +172,7 @@ impl Wheel {
 mod tests {
     use super::*;
 
-    fn expire(wheel: &mut Wheel, now: u32) -> Vec<u32> {
+    fn expire(wheel: &mut Wheel, now: u64) -> Vec<u32> {
         let mut due = Vec::new();
         wheel.expire(Tick(now), &mut due);
         due.sort_unstable();
@@ -182,14 +182,14 @@ mod tests {
     #[test]
     fn timers_fire_once_at_their_tick() {
         let mut wheel = Wheel::new();
-        for (key, tick) in [(0, 5), (1, 5), (2, 6), (3, 5 + BUCKETS as u32), (4, 20_000)] {
+        for (key, tick) in [(0, 5), (1, 5), (2, 6), (3, 5 + BUCKETS as u64), (4, 20_000)] {
             wheel.set(key, Tick(tick));
         }
         assert_eq!(wheel.next(), Some(Tick(5)));
         assert_eq!(expire(&mut wheel, 4), []);
         assert_eq!(expire(&mut wheel, 5), [0, 1]);
         assert_eq!(expire(&mut wheel, 10), [2]);
-        assert_eq!(expire(&mut wheel, 5 + BUCKETS as u32), [3]);
+        assert_eq!(expire(&mut wheel, 5 + BUCKETS as u64), [3]);
         assert_eq!(expire(&mut wheel, 30_000), [4]);
         assert_eq!((expire(&mut wheel, 60_000), wheel.next()), (vec![], None));
     }

@@ -64,8 +64,8 @@ impl Core {
                 }
             }
             Command::Ping { id, frame } => {
-                if let Some(slot) = self.find(id) {
-                    self.push(slot, &frame);
+                if let Some(slot) = self.find_open(id) {
+                    self.push_ping(slot, &frame);
                 }
             }
             Command::Decide { id, upgrade } => {
@@ -80,7 +80,7 @@ impl Core {
 
     /// Queues a frame for a connection that was there when the call was made.
     fn push_to(&mut self, id: ConnId, frame: &SharedFrame) {
-        match self.find(id) {
+        match self.find_open(id) {
             Some(slot) => self.push(slot, frame),
             None => {
                 self.stats.dropped += 1;

@@ -121,6 +121,12 @@ impl Core {
         ConnId::new(self.index, slot, generation)
     }
 
+    /// The slot of a connection of this shard that is open.
+    pub(super) fn find_open(&self, id: ConnId) -> Option<u32> {
+        let slot = self.find(id)?;
+        self.entries.get(slot)?.is_open().then_some(slot)
+    }
+
     /// The slot of a connection of this shard that is open, deciding or closing.
     pub(super) fn find(&self, id: ConnId) -> Option<u32> {
         let entry = self.entries.get(id.slot())?;
@@ -283,6 +289,17 @@ impl Core {
         self.mark_dirty(slot);
     }
 
+    /// Queues a ping of the host. It is not what a slow consumer is judged by; one that finds far too much waiting is
+    /// left out, since its answer would tell nothing.
+    pub(super) fn push_ping(&mut self, slot: u32, frame: &SharedFrame) {
+        let most = self.fleet.config.max_outbox_bytes + READ_BUFFER;
+        let Some(entry) = self.entries.get_mut(slot).filter(|entry| entry.queued() <= most) else {
+            return;
+        };
+        entry.outbox.get_or_insert_with(|| self.outboxes.take()).push_shared(frame);
+        self.mark_dirty(slot);
+    }
+
     /// Queues an HTTP response, after which the connection is open or ends.
     pub(super) fn push_response(&mut self, slot: u32, response: &[u8]) {
         let Some(entry) = self.entries.get_mut(slot) else { return };
@@ -418,7 +435,7 @@ impl Core {
             let command = Command::Send { to: vec![id], frame };
             return self.fleet.post(id.shard(), command);
         }
-        let slot = self.find(id).ok_or(Error::Gone)?;
+        let slot = self.find_open(id).ok_or(Error::Gone)?;
         self.push(slot, &frame);
         Ok(())
     }
