@@ -13,7 +13,8 @@ fn between<'a>(text: &'a str, begin: &str, end: &str) -> &'a str {
 
 #[test]
 fn the_table_of_settings_is_the_list_of_settings() {
-    let mut table = String::from("\n| setting | unit | default | what it does |\n|---|---|---|---|\n");
+    let mut table =
+        String::from("\n| setting | unit | default | what it does |\n|---|---|---|---|\n");
     for setting in Config::SETTINGS {
         let default = (setting.default)();
         let default = if default.is_empty() { "none".to_owned() } else { format!("`{default}`") };
