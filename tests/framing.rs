@@ -4,11 +4,12 @@
 
 mod support;
 
+use std::sync::mpsc;
 use std::time::Duration;
 
 use support::frame::{BINARY, CONTINUATION, PING, PONG, TEXT};
 use support::{End, Frame, Peer, Probe, Running, Seen, Wire};
-use wspoll::Config;
+use wspoll::{Config, Fragment};
 
 const MAX: usize = 64 * 1024;
 
@@ -451,4 +452,78 @@ fn what_follows_a_refused_frame_is_not_looked_at() {
     assert_eq!((end.sent, end.received), (Some(1002), None));
     assert_eq!(server.events.text(), "good");
     assert!(server.events.none(|seen| matches!(seen, Seen::Text(..))));
+}
+
+/// The payload of a fragment, whether it is text, the first and the last.
+type Piece = (Vec<u8>, bool, bool, bool);
+
+/// A server that hands over fragments as they come, and what its handler was given.
+fn streaming() -> (Running, mpsc::Receiver<Piece>) {
+    let (sender, pieces) = mpsc::channel();
+    let server = Probe::echo()
+        .on_fragment(move |_, piece| {
+            let Fragment { payload, is_text, is_first, is_last } = piece;
+            let _ = sender.send((payload.to_vec(), is_text, is_first, is_last));
+        })
+        .start_with(|config| {
+            settings(config);
+            config.stream_fragments = true;
+        });
+    (server, pieces)
+}
+
+#[test]
+fn fragments_may_be_handed_over_as_they_come() {
+    let (server, pieces) = streaming();
+    let mut wire = Wire::open(&server);
+    wire.frame(Frame::text("grü").more());
+    let next = || pieces.recv_timeout(support::PATIENCE).expect("a piece");
+    assert_eq!(next(), ("grü".into(), true, true, false));
+    wire.frames([Frame::ping("between"), Frame::continuation(b"\xc3").more()]);
+    wire.expect(PONG, "between");
+    // Half a character is handed over: all pieces together are UTF-8.
+    assert_eq!(next(), (b"\xc3".to_vec(), true, false, false));
+    wire.frame(Frame::continuation(b"\x9fe"));
+    assert_eq!(next(), (b"\x9fe".to_vec(), true, false, true));
+    // A message in one piece is a message.
+    wire.echo("whole");
+}
+
+#[test]
+fn streamed_messages_are_checked_like_others() {
+    let (server, pieces) = streaming();
+    for (code, frames) in [
+        (1007, vec![Frame::text("ok").more(), Frame::continuation(b"\xff").more()]),
+        (1007, vec![Frame::text(b"\xe2\x82").more(), Frame::continuation("")]),
+        (1002, vec![Frame::text("ok").more(), Frame::text("again")]),
+        (1009, vec![Frame::binary("a").more(), Frame::continuation("").claiming(MAX as u64)]),
+    ] {
+        let mut wire = Wire::open(&server);
+        wire.frames(frames);
+        wire.expect_failed(code);
+    }
+    assert!(pieces.try_iter().all(|(_, _, _, is_last)| !is_last), "no message came to its end");
+}
+
+#[test]
+fn a_large_frame_is_streamed_in_pieces_that_add_up() {
+    let (server, pieces) = streaming();
+    let mut wire = Wire::open(&server);
+    let payload: Vec<u8> = (0..MAX).map(|i| (i % 251) as u8).collect();
+    let bytes = Frame::binary(&payload).bytes();
+    let (start, rest) = bytes.split_at(20_000);
+    wire.send(start);
+    let (mut got, _, is_first, is_last) = pieces.recv_timeout(support::PATIENCE).expect("a piece");
+    assert!(is_first && !is_last && !got.is_empty());
+    wire.send(rest);
+    loop {
+        let (piece, is_text, is_first, is_last) =
+            pieces.recv_timeout(support::PATIENCE).expect("a piece");
+        assert!(!is_text && !is_first);
+        got.extend(piece);
+        if is_last {
+            break;
+        }
+    }
+    assert!(got == payload);
 }

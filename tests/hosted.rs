@@ -651,3 +651,49 @@ fn a_handler_in_hosted_mode_is_an_error() {
     let started = Server::builder().config(config(|_| {})).handler(Silent).start_hosted();
     assert!(matches!(started.err(), Some(Error::InvalidSetting(_))));
 }
+
+#[cfg(unix)]
+#[test]
+fn a_shards_descriptor_is_readable_when_a_turn_has_something_to_do() {
+    use std::os::fd::AsFd;
+
+    // As a host does that waits in a loop of its own, here smol's.
+    let mut host = Host::start(|config| {
+        config.ping_interval = Duration::ZERO;
+        config.pong_timeout = Duration::ZERO;
+    });
+    let (mut wire, id) = host.open();
+    let handle = host.server.handle();
+    let descriptor = host.shard.as_fd().try_clone_to_owned().expect("a duplicate");
+    let descriptor = smol::Async::new_nonblocking(descriptor).expect("watched");
+    for round in 0..6 {
+        // Until there is nothing to do, as far as the shard knows.
+        while host.shard.timeout().is_some() {
+            host.shard.turn(Some(Duration::ZERO)).expect("a turn");
+        }
+        let from_outside = round % 2 == 0;
+        if from_outside {
+            handle.send(id, "from outside").expect("queued");
+        } else {
+            wire.frame(Frame::text("from the peer"));
+        }
+        support::peer::within(descriptor.readable()).expect("readable");
+        if from_outside {
+            // Nothing else is going on: this turn is about the message.
+            host.shard.turn(Some(Duration::ZERO)).expect("a turn");
+            host.shard.flush();
+            wire.expect_text("from outside");
+        } else {
+            host.drive("the text", ignore, |seen| matches!(seen, Seen::Text(..)).then_some(()));
+        }
+    }
+}
+
+#[test]
+fn a_flush_sends_at_once() {
+    let mut host = Host::start(|_| {});
+    let (mut wire, id) = host.open();
+    host.shard.outlet().send(id, "now").expect("room");
+    host.shard.flush();
+    wire.expect_text("now");
+}

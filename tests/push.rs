@@ -7,7 +7,7 @@ use std::thread;
 
 use support::frame::BINARY;
 use support::{Frame, Peer, Probe, Running, Seen, Wire, eventually};
-use wspoll::{ConnId, Error};
+use wspoll::{ConnId, Error, Message};
 
 const SHARDS: usize = 3;
 
@@ -93,6 +93,32 @@ fn a_message_reaches_the_many_it_is_sent_to() {
     for wire in wires.iter_mut().step_by(2) {
         wire.expect_text("even");
     }
+    nothing_before_a_marker(&server, &mut wires, "end");
+}
+
+#[test]
+fn one_call_sends_a_message_to_each() {
+    let mut server = sharded(Probe::new());
+    let (mut wires, ids) = connect(&mut server, 9);
+    let gone = wires.pop().expect("nine");
+    gone.close(1000);
+    server.events.closed_of(ids[8]);
+    let texts: Vec<String> = (0..9).map(|at| format!("for {at}")).collect();
+    let mut items: Vec<(ConnId, Message<'_>)> =
+        ids.iter().zip(&texts).map(|(id, text)| (*id, text.as_str().into())).collect();
+    items.push((ids[0], Message::Binary(b"and again")));
+    let results = server.handle.send_each(&items);
+    for (at, result) in results.iter().enumerate() {
+        if at == 8 {
+            assert!(matches!(result, Err(Error::Gone)), "{result:?}");
+        } else {
+            assert!(result.is_ok(), "{at}: {result:?}");
+        }
+    }
+    for (wire, text) in wires.iter_mut().zip(&texts) {
+        wire.expect_text(text);
+    }
+    wires[0].expect(BINARY, "and again");
     nothing_before_a_marker(&server, &mut wires, "end");
 }
 
