@@ -33,7 +33,7 @@ impl<'a> Message<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) tells where the bytes stop being UTF-8.
+    /// [`Error::InvalidArgument`] tells where the bytes stop being UTF-8.
     pub fn text(payload: &'a [u8]) -> error::Result<Message<'a>> {
         match simdutf8::compat::from_utf8(payload) {
             Ok(text) => Ok(Message::Text(text)),
