@@ -215,6 +215,12 @@ impl Outbox {
         }
     }
 
+    /// The memory that it holds, full or empty.
+    #[inline]
+    fn footprint(&self) -> usize {
+        size_of::<Outbox>() + self.bytes.capacity() + self.runs.capacity() * size_of::<Run>()
+    }
+
     /// Empties the queue and keeps its memory.
     #[inline]
     pub(crate) fn clear(&mut self) {
@@ -357,16 +363,17 @@ pub(crate) struct Spares {
 }
 
 impl Spares {
-    /// Empty outboxes kept: a broadcast needs one for each receiver at once.
-    const MAX_KEPT: usize = 1024;
-    /// Memory that all of them together keep.
-    const MAX_KEPT_BYTES: usize = 512 * 1024;
+    /// Memory that all of them together keep: a broadcast needs one for each receiver at once, and 2 MiB are enough for
+    /// eight thousand of one message.
+    const MAX_KEPT_BYTES: usize = 2 * 1024 * 1024;
+    /// Largest one kept: an echo of sixteen messages of 1 KiB needs 16 KiB.
+    const MAX_KEPT_EACH: usize = 64 * 1024;
 
     #[inline]
     pub(crate) fn take(&mut self) -> Box<Outbox> {
         match self.boxes.pop() {
             Some(outbox) => {
-                self.kept_bytes -= outbox.bytes.capacity();
+                self.kept_bytes -= outbox.footprint();
                 outbox
             }
             None => Box::default(),
@@ -377,11 +384,8 @@ impl Spares {
     pub(crate) fn give(&mut self, mut outbox: Box<Outbox>) {
         debug_assert!(outbox.is_empty() && outbox.runs.is_empty());
         outbox.owes_drain = false;
-        let bytes = outbox.bytes.capacity();
-        if self.boxes.len() < Self::MAX_KEPT
-            && self.kept_bytes + bytes <= Self::MAX_KEPT_BYTES
-            && outbox.runs.capacity() <= 4 * MAX_SLICES
-        {
+        let bytes = outbox.footprint();
+        if bytes <= Self::MAX_KEPT_EACH && self.kept_bytes + bytes <= Self::MAX_KEPT_BYTES {
             self.kept_bytes += bytes;
             self.boxes.push(outbox);
         }

@@ -51,7 +51,9 @@ impl Shard {
             return false;
         }
         let request = Request { head, peer };
-        match sink.upgrade(core, slot, &request, bytes).0 {
+        // Before the host knows the id: another thread that it tells may decide before this call is over.
+        core.mailbox().generations.publish(core.id(slot));
+        let open = match sink.upgrade(core, slot, &request, bytes).0 {
             Decision::Accept(accept) => core.open(slot, &request.head, &accept),
             Decision::Reject(response) => {
                 core.respond(slot, &response, "GET");
@@ -59,10 +61,13 @@ impl Shard {
             }
             Decision::Later => {
                 core.enter(slot, Phase::Deciding(Arc::clone(bytes)));
-                core.mailbox().generations.publish(core.id(slot));
-                false
+                return false;
             }
+        };
+        if !open {
+            core.mailbox().generations.retract(slot);
         }
+        open
     }
 
     /// The connection is open: tells the host, and decodes what came behind the request.
