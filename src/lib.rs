@@ -33,6 +33,8 @@
 pub mod config;
 mod connection;
 mod error;
+#[cfg(feature = "capi")]
+mod ffi;
 #[doc(hidden)]
 pub mod protocol;
 mod reactor;

@@ -6,6 +6,8 @@
 //! exists on every system, and at 64 connections of depth 1 a plain epoll loop costs the same in both (within the
 //! noise of 5 %).
 
+#[cfg(feature = "capi")]
+pub(crate) mod poller;
 pub(crate) mod timers;
 pub(crate) mod transport;
 

@@ -212,6 +212,16 @@ impl ServerHandle {
         }
     }
 
+    /// How many shards there are.
+    pub fn shards(&self) -> usize {
+        self.fleet.mailboxes.len()
+    }
+
+    /// [`Config::drain_timeout`](crate::Config::drain_timeout).
+    pub fn drain_timeout(&self) -> Duration {
+        self.fleet.config.drain_timeout
+    }
+
     /// Open connections, as of each shard's last turn.
     pub fn connections(&self) -> usize {
         self.stats().total.connections as usize

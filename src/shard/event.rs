@@ -231,6 +231,11 @@ pub struct Outlet<'a> {
 }
 
 impl Outlet<'_> {
+    /// The shard that this thread drives.
+    pub fn shard(&self) -> usize {
+        self.core.index
+    }
+
     fn here(&self, id: ConnId) -> Result<u32> {
         self.core.find(id).ok_or(Error::Gone)
     }

@@ -1,0 +1,240 @@
+//! The portable poller by itself, over any socket: what the C ABI hands out.
+//!
+//! `polling` wants to be told about a source before it is closed, and remembers some sources by their number. Here every
+//! source is a number, so a wrong one can only be refused by the system or watch what somebody else opened under it.
+
+use std::io;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use polling::{Event, Events, PollMode, Poller};
+
+/// A file descriptor, or a Windows `SOCKET`.
+pub(crate) type RawSource = isize;
+
+/// What a source is to be reported for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Watch {
+    pub(crate) key: usize,
+    pub(crate) read: bool,
+    pub(crate) write: bool,
+    pub(crate) mode: Mode,
+}
+
+/// How often a source is reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Once; then `modify` arms it again.
+    Oneshot,
+    /// As long as it is ready.
+    Level,
+    /// When it becomes ready.
+    Edge,
+}
+
+/// A source that is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Readiness {
+    pub(crate) key: usize,
+    pub(crate) read: bool,
+    pub(crate) write: bool,
+    pub(crate) hung_up: bool,
+    pub(crate) error: bool,
+}
+
+/// A readiness queue. Sources come and go from any thread; one thread at a time waits.
+pub(crate) struct RawPoller {
+    poller: Poller,
+    /// Held while waiting.
+    events: Mutex<Events>,
+}
+
+impl RawPoller {
+    pub(crate) fn new() -> io::Result<RawPoller> {
+        Ok(RawPoller { poller: Poller::new()?, events: Mutex::new(Events::new()) })
+    }
+
+    /// Watches `source`.
+    ///
+    /// # Safety
+    ///
+    /// `source` is given to [`remove`](Self::remove) before it is closed.
+    #[allow(unsafe_code)]
+    pub(crate) unsafe fn add(&self, source: RawSource, watch: Watch) -> io::Result<()> {
+        // SAFETY: by this function's contract.
+        unsafe { self.poller.add_with_mode(raw(source)?, watch.event()?, watch.mode.into()) }
+    }
+
+    pub(crate) fn modify(&self, source: RawSource, watch: Watch) -> io::Result<()> {
+        let (event, mode) = (watch.event()?, watch.mode.into());
+        borrowed(source, |source| self.poller.modify_with_mode(source, event, mode))
+    }
+
+    pub(crate) fn remove(&self, source: RawSource) -> io::Result<()> {
+        borrowed(source, |source| self.poller.delete(source))
+    }
+
+    /// Waits until sources are ready, [`notify`](Self::notify) is called or the time is over, and hands each to `found`.
+    ///
+    /// At most `most` are handed over; what is left in a level-triggered poller is reported again.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::ResourceBusy`] while another thread waits; otherwise what the system says.
+    pub(crate) fn wait(
+        &self,
+        most: usize,
+        timeout: Option<Duration>,
+        found: impl FnMut(Readiness),
+    ) -> io::Result<()> {
+        let Ok(mut events) = self.events.try_lock().or_else(|e| match e {
+            std::sync::TryLockError::Poisoned(e) => Ok(PoisonError::into_inner(e)),
+            std::sync::TryLockError::WouldBlock => Err(()),
+        }) else {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        };
+        let most = std::num::NonZeroUsize::new(most).ok_or(io::ErrorKind::InvalidInput)?;
+        // The system is asked for no more than there is room for: an edge that is reported is reported once.
+        if events.capacity() != most {
+            *events = Events::with_capacity(most);
+        }
+        events.clear();
+        match self.poller.wait(&mut events, timeout) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            result => {
+                result?;
+            }
+        }
+        let ready = events.iter().map(|event| Readiness {
+            key: event.key,
+            read: event.readable,
+            write: event.writable,
+            hung_up: event.is_interrupt(),
+            error: event.is_err() == Some(true),
+        });
+        ready.for_each(found);
+        Ok(())
+    }
+
+    /// Ends the wait of another thread, or the next one.
+    pub(crate) fn notify(&self) -> io::Result<()> {
+        self.poller.notify()
+    }
+}
+
+impl Watch {
+    fn event(self) -> io::Result<Event> {
+        // `polling` keeps this one to itself.
+        if self.key == usize::MAX {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        Ok(Event::new(self.key, self.read, self.write))
+    }
+}
+
+impl From<Mode> for PollMode {
+    fn from(mode: Mode) -> PollMode {
+        match mode {
+            Mode::Oneshot => PollMode::Oneshot,
+            Mode::Level => PollMode::Level,
+            Mode::Edge => PollMode::Edge,
+        }
+    }
+}
+
+#[cfg(unix)]
+fn raw(source: RawSource) -> io::Result<std::os::fd::RawFd> {
+    let fd = std::os::fd::RawFd::try_from(source).ok().filter(|fd| *fd >= 0);
+    fd.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))
+}
+
+#[cfg(windows)]
+fn raw(source: RawSource) -> io::Result<std::os::windows::io::RawSocket> {
+    match source {
+        -1 => Err(io::ErrorKind::InvalidInput.into()),
+        source => Ok(source as std::os::windows::io::RawSocket),
+    }
+}
+
+#[cfg(unix)]
+#[allow(unsafe_code)]
+fn borrowed<T>(
+    source: RawSource,
+    act: impl FnOnce(std::os::fd::BorrowedFd<'_>) -> io::Result<T>,
+) -> io::Result<T> {
+    // SAFETY: not -1, which `raw` refuses. Nothing is done with it but a system call that takes the number; that it be
+    // open while the call lasts is asked of the caller, and a closed one is refused by the system.
+    act(unsafe { std::os::fd::BorrowedFd::borrow_raw(raw(source)?) })
+}
+
+#[cfg(windows)]
+#[allow(unsafe_code)]
+fn borrowed<T>(
+    source: RawSource,
+    act: impl FnOnce(std::os::windows::io::BorrowedSocket<'_>) -> io::Result<T>,
+) -> io::Result<T> {
+    // SAFETY: not INVALID_SOCKET, which `raw` refuses. That it be open while the call lasts is asked of the caller.
+    act(unsafe { std::os::windows::io::BorrowedSocket::borrow_raw(raw(source)?) })
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use std::io::Write;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    fn ready(poller: &RawPoller, most: usize) -> Vec<Readiness> {
+        let mut found = Vec::new();
+        poller.wait(most, Some(Duration::ZERO), |ready| found.push(ready)).expect("a wait");
+        found
+    }
+
+    #[test]
+    fn each_mode_reports_as_often_as_it_says() {
+        for (mode, reports) in [(Mode::Oneshot, 1), (Mode::Level, 3), (Mode::Edge, 1)] {
+            let poller = RawPoller::new().expect("a poller");
+            let (mut near, far) = UnixStream::pair().expect("a pair");
+            let source = far.as_raw_fd() as RawSource;
+            let watch = Watch { key: 7, read: true, write: false, mode };
+            #[allow(unsafe_code)]
+            // SAFETY: removed below.
+            let added = unsafe { poller.add(source, watch) };
+            added.expect("it is watched");
+            assert_eq!(ready(&poller, 4), []);
+            near.write_all(b"x").expect("a write");
+            let seen = (0..3).map(|_| ready(&poller, 4).len()).sum::<usize>();
+            assert_eq!(seen, reports, "{mode:?}");
+            poller.remove(source).expect("it was watched");
+        }
+    }
+
+    #[test]
+    fn no_more_sources_are_taken_than_there_is_room_for() {
+        let poller = RawPoller::new().expect("a poller");
+        let pairs: Vec<_> = (0..3).map(|_| UnixStream::pair().expect("a pair")).collect();
+        for (key, (_, far)) in pairs.iter().enumerate() {
+            let watch = Watch { key, read: false, write: true, mode: Mode::Edge };
+            #[allow(unsafe_code)]
+            // SAFETY: removed below.
+            let added = unsafe { poller.add(far.as_raw_fd() as RawSource, watch) };
+            added.expect("it is watched");
+        }
+        let mut keys: Vec<_> = [ready(&poller, 2), ready(&poller, 2)].concat();
+        keys.sort_by_key(|ready| ready.key);
+        assert_eq!(keys.iter().map(|ready| ready.key).collect::<Vec<_>>(), [0, 1, 2]);
+        for (_, far) in &pairs {
+            poller.remove(far.as_raw_fd() as RawSource).expect("it was watched");
+        }
+    }
+
+    #[test]
+    fn numbers_that_name_no_source_are_refused() {
+        let poller = RawPoller::new().expect("a poller");
+        assert!(poller.remove(-1).is_err());
+        assert!(poller.remove(1 << 40).is_err());
+    }
+}
