@@ -104,39 +104,11 @@ typedef struct wsp_response wsp_response;
  */
 typedef struct wsp_server wsp_server;
 
-
-/* -----------------------------------------------------------------------------------------------
- * Version.
- * ----------------------------------------------------------------------------------------------- */
-
 /**
- * Version of the ABI that this header describes: major in the upper half, minor in the lower.
- *
- * A new minor version adds functions, constants and fields at the end of size-prefixed structs. A
- * new major version may break what exists; it comes with a new soname.
+ * A message under way to one connection. Belongs to one thread at a time, and holds a reference to
+ * its server.
  */
-#define WSP_ABI_VERSION 65536
-
-/** The library's version, such as `"0.1.0"`. Static. */
-const char *wsp_version(void);
-
-/** The ABI version of the library that is loaded. See `WSP_ABI_VERSION`. */
-uint32_t wsp_abi_version(void);
-
-/**
- * Checks that the library that is loaded serves a program that was compiled with the header of
- * `header_version`: the major version is the same and the minor version is not older.
- * `WSP_CHECK_ABI()` calls it.
- *
- * Errors:
- * - `WSP_STATUS_UNSUPPORTED`: it does not; the message tells both versions.
- */
-wsp_status wsp_abi_check(uint32_t header_version);
-
-/** The version of the library that this header came with. */
-#define WSP_VERSION "0.1.0"
-/** Checks that the library that is loaded serves a program compiled with this header: wsp_abi_check. */
-#define WSP_CHECK_ABI() wsp_abi_check(WSP_ABI_VERSION)
+typedef struct wsp_stream wsp_stream;
 
 
 /* -----------------------------------------------------------------------------------------------
@@ -185,6 +157,39 @@ const char *wsp_status_name(wsp_status status);
  */
 const char *wsp_last_error_message(void);
 
+
+/* -----------------------------------------------------------------------------------------------
+ * Version.
+ * ----------------------------------------------------------------------------------------------- */
+
+/**
+ * Version of the ABI that this header describes: major in the upper half, minor in the lower.
+ *
+ * A new minor version adds functions, constants and fields at the end of size-prefixed structs. A
+ * new major version may break what exists; it comes with a new soname.
+ */
+#define WSP_ABI_VERSION 65536
+
+/** The library's version, such as `"0.1.0"`. Static. */
+const char *wsp_version(void);
+
+/** The ABI version of the library that is loaded. See `WSP_ABI_VERSION`. */
+uint32_t wsp_abi_version(void);
+
+/**
+ * Checks that the library that is loaded serves a program that was compiled with the header of
+ * `header_version`: the major version is the same and the minor version is not older.
+ * `WSP_CHECK_ABI()` calls it.
+ *
+ * Errors:
+ * - `WSP_STATUS_UNSUPPORTED`: it does not; the message tells both versions.
+ */
+wsp_status wsp_abi_check(uint32_t header_version);
+
+/** The version of the library that this header came with. */
+#define WSP_VERSION "0.1.0"
+/** Checks that the library that is loaded serves a program compiled with this header: wsp_abi_check. */
+#define WSP_CHECK_ABI() wsp_abi_check(WSP_ABI_VERSION)
 
 /* -----------------------------------------------------------------------------------------------
  * Log: where the library tells what it does. It never prints.
@@ -256,7 +261,7 @@ typedef uint32_t wsp_slow_consumer;
 #define WSP_SLOW_CONSUMER_DROP_OLD 2
 
 /** Makes a configuration of defaults. `wsp_config_free` frees it. */
-struct wsp_config *wsp_config_new(void);
+wsp_config *wsp_config_new(void);
 
 /**
  * Frees a configuration. Null is ignored.
@@ -264,7 +269,7 @@ struct wsp_config *wsp_config_new(void);
  * The caller sees to it that:
  * - `config` is null, or came from `wsp_config_new` and is not used again.
  */
-void wsp_config_free(struct wsp_config *config);
+void wsp_config_free(wsp_config *config);
 
 /**
  * Sets any setting by its name and as text, so that a host can pass its own configuration through:
@@ -280,7 +285,7 @@ void wsp_config_free(struct wsp_config *config);
  * - `config` is null, or came from `wsp_config_new` and is not used by another thread.
  * - `name` and `value` are null or end with a NUL.
  */
-wsp_status wsp_config_set(struct wsp_config *config,
+wsp_status wsp_config_set(wsp_config *config,
                           const char *name,
                           const char *value);
 
@@ -295,7 +300,7 @@ wsp_status wsp_config_set(struct wsp_config *config,
  * The caller sees to it that:
  * - `config` is null, or came from `wsp_config_new` and is not changed by another thread.
  */
-wsp_status wsp_config_check(const struct wsp_config *config);
+wsp_status wsp_config_check(const wsp_config *config);
 
 /**
  * Listens on one more address, `"IP:PORT"`; port 0 takes a free one. The first call replaces the
@@ -307,7 +312,7 @@ wsp_status wsp_config_check(const struct wsp_config *config);
  * The caller sees to it that:
  * - `config` is as for `wsp_config_set`; `address` is null or ends with a NUL.
  */
-wsp_status wsp_config_add_listen(struct wsp_config *config,
+wsp_status wsp_config_add_listen(wsp_config *config,
                                  const char *address);
 
 /**
@@ -319,7 +324,7 @@ wsp_status wsp_config_add_listen(struct wsp_config *config,
  * The caller sees to it that:
  * - `config` is as for `wsp_config_set`.
  */
-wsp_status wsp_config_clear_listen(struct wsp_config *config);
+wsp_status wsp_config_clear_listen(wsp_config *config);
 
 /**
  * Event loops, each on a thread of its own; 0, the default, means one for each core.
@@ -327,7 +332,7 @@ wsp_status wsp_config_clear_listen(struct wsp_config *config);
  * The caller sees to it that:
  * - `config` is as for `wsp_config_set`.
  */
-wsp_status wsp_config_set_shards(struct wsp_config *config, uint32_t shards);
+wsp_status wsp_config_set_shards(wsp_config *config, uint32_t shards);
 
 /**
  * Connections that the kernel completes before they are accepted. Default: 4096.
@@ -335,7 +340,7 @@ wsp_status wsp_config_set_shards(struct wsp_config *config, uint32_t shards);
  * The caller sees to it that:
  * - `config` is as for `wsp_config_set`.
  */
-wsp_status wsp_config_set_backlog(struct wsp_config *config, uint32_t connections);
+wsp_status wsp_config_set_backlog(wsp_config *config, uint32_t connections);
 
 /**
  * Largest message taken, fragments added up; a larger one closes with 1009. Default: 64 KiB. 0
@@ -344,7 +349,7 @@ wsp_status wsp_config_set_backlog(struct wsp_config *config, uint32_t connection
  * The caller sees to it that:
  * - `config` is as for `wsp_config_set`.
  */
-wsp_status wsp_config_set_max_message_size(struct wsp_config *config,
+wsp_status wsp_config_set_max_message_size(wsp_config *config,
                                            size_t bytes);
 
 /**
@@ -354,13 +359,13 @@ wsp_status wsp_config_set_max_message_size(struct wsp_config *config,
  * The caller sees to it that:
  * - `config` is as for `wsp_config_set`.
  */
-wsp_status wsp_config_set_stream_fragments(struct wsp_config *config,
+wsp_status wsp_config_set_stream_fragments(wsp_config *config,
                                            bool on);
 
 /**
  * Whose pages may connect: `"same"` (the default; those of the host that the request names),
- * `"any"`, or a list such as `"https://example.com,https://*.example.com"`. Programs that are no
- * browsers send no origin and pass.
+ * `"any"`, or a list such as `"https://example.com,*.example.org"`. Programs that are no browsers
+ * send no origin and pass.
  *
  * Errors:
  * - `WSP_STATUS_INVALID_SETTING`: it is none of these.
@@ -368,7 +373,7 @@ wsp_status wsp_config_set_stream_fragments(struct wsp_config *config,
  * The caller sees to it that:
  * - `config` is as for `wsp_config_set`; `origin` is null or ends with a NUL.
  */
-wsp_status wsp_config_set_origin(struct wsp_config *config,
+wsp_status wsp_config_set_origin(wsp_config *config,
                                  const char *origin);
 
 /**
@@ -381,7 +386,7 @@ wsp_status wsp_config_set_origin(struct wsp_config *config,
  * The caller sees to it that:
  * - `config` is as for `wsp_config_set`; `name` is null or ends with a NUL.
  */
-wsp_status wsp_config_add_subprotocol(struct wsp_config *config,
+wsp_status wsp_config_add_subprotocol(wsp_config *config,
                                       const char *name);
 
 /**
@@ -390,7 +395,7 @@ wsp_status wsp_config_add_subprotocol(struct wsp_config *config,
  * The caller sees to it that:
  * - `config` is as for `wsp_config_set`.
  */
-wsp_status wsp_config_set_max_handshake_bytes(struct wsp_config *config, size_t bytes);
+wsp_status wsp_config_set_max_handshake_bytes(wsp_config *config, size_t bytes);
 
 /**
  * From accept to the end of the handshake, a deferred answer included; then 408. Default: 10 s.
@@ -398,7 +403,7 @@ wsp_status wsp_config_set_max_handshake_bytes(struct wsp_config *config, size_t 
  * The caller sees to it that:
  * - `config` is as for `wsp_config_set`.
  */
-wsp_status wsp_config_set_handshake_timeout_ms(struct wsp_config *config, uint32_t ms);
+wsp_status wsp_config_set_handshake_timeout_ms(wsp_config *config, uint32_t ms);
 
 /**
  * A ping is sent when nothing came from the peer for this long. Default: 54 s.
@@ -406,7 +411,7 @@ wsp_status wsp_config_set_handshake_timeout_ms(struct wsp_config *config, uint32
  * The caller sees to it that:
  * - `config` is as for `wsp_config_set`.
  */
-wsp_status wsp_config_set_ping_interval_ms(struct wsp_config *config, uint32_t ms);
+wsp_status wsp_config_set_ping_interval_ms(wsp_config *config, uint32_t ms);
 
 /**
  * A peer of which nothing came for this long, pongs included, is dead. Longer than the ping
@@ -415,7 +420,7 @@ wsp_status wsp_config_set_ping_interval_ms(struct wsp_config *config, uint32_t m
  * The caller sees to it that:
  * - `config` is as for `wsp_config_set`.
  */
-wsp_status wsp_config_set_pong_timeout_ms(struct wsp_config *config,
+wsp_status wsp_config_set_pong_timeout_ms(wsp_config *config,
                                           uint32_t ms);
 
 /**
@@ -424,7 +429,7 @@ wsp_status wsp_config_set_pong_timeout_ms(struct wsp_config *config,
  * The caller sees to it that:
  * - `config` is as for `wsp_config_set`.
  */
-wsp_status wsp_config_set_idle_timeout_ms(struct wsp_config *config, uint32_t ms);
+wsp_status wsp_config_set_idle_timeout_ms(wsp_config *config, uint32_t ms);
 
 /**
  * A peer that takes no byte of what waits for it for this long is cut off. Default: 10 s.
@@ -432,7 +437,7 @@ wsp_status wsp_config_set_idle_timeout_ms(struct wsp_config *config, uint32_t ms
  * The caller sees to it that:
  * - `config` is as for `wsp_config_set`.
  */
-wsp_status wsp_config_set_write_timeout_ms(struct wsp_config *config, uint32_t ms);
+wsp_status wsp_config_set_write_timeout_ms(wsp_config *config, uint32_t ms);
 
 /**
  * How long a peer has to answer a close frame, and then to close its side. Default: 5 s; not 0.
@@ -440,7 +445,7 @@ wsp_status wsp_config_set_write_timeout_ms(struct wsp_config *config, uint32_t m
  * The caller sees to it that:
  * - `config` is as for `wsp_config_set`.
  */
-wsp_status wsp_config_set_close_timeout_ms(struct wsp_config *config, uint32_t ms);
+wsp_status wsp_config_set_close_timeout_ms(wsp_config *config, uint32_t ms);
 
 /**
  * Connections at a time; more are answered with 503. Default: 0, no limit.
@@ -448,7 +453,7 @@ wsp_status wsp_config_set_close_timeout_ms(struct wsp_config *config, uint32_t m
  * The caller sees to it that:
  * - `config` is as for `wsp_config_set`.
  */
-wsp_status wsp_config_set_max_connections(struct wsp_config *config, size_t connections);
+wsp_status wsp_config_set_max_connections(wsp_config *config, size_t connections);
 
 /**
  * Connections at a time from one IP address; more are answered with 429. Default: 0, no limit.
@@ -456,7 +461,7 @@ wsp_status wsp_config_set_max_connections(struct wsp_config *config, size_t conn
  * The caller sees to it that:
  * - `config` is as for `wsp_config_set`.
  */
-wsp_status wsp_config_set_max_connections_per_ip(struct wsp_config *config, size_t connections);
+wsp_status wsp_config_set_max_connections_per_ip(wsp_config *config, size_t connections);
 
 /**
  * Bytes that may wait for one connection. Beyond it reading from that peer pauses, and messages
@@ -465,7 +470,7 @@ wsp_status wsp_config_set_max_connections_per_ip(struct wsp_config *config, size
  * The caller sees to it that:
  * - `config` is as for `wsp_config_set`.
  */
-wsp_status wsp_config_set_max_outbox_bytes(struct wsp_config *config,
+wsp_status wsp_config_set_max_outbox_bytes(wsp_config *config,
                                            size_t bytes);
 
 /**
@@ -477,7 +482,7 @@ wsp_status wsp_config_set_max_outbox_bytes(struct wsp_config *config,
  * The caller sees to it that:
  * - `config` is as for `wsp_config_set`.
  */
-wsp_status wsp_config_set_slow_consumer(struct wsp_config *config, wsp_slow_consumer policy);
+wsp_status wsp_config_set_slow_consumer(wsp_config *config, wsp_slow_consumer policy);
 
 /**
  * Bytes of calls from other threads that may wait for one shard; beyond it they return
@@ -486,7 +491,7 @@ wsp_status wsp_config_set_slow_consumer(struct wsp_config *config, wsp_slow_cons
  * The caller sees to it that:
  * - `config` is as for `wsp_config_set`.
  */
-wsp_status wsp_config_set_max_mailbox_bytes(struct wsp_config *config,
+wsp_status wsp_config_set_max_mailbox_bytes(wsp_config *config,
                                             size_t bytes);
 
 /**
@@ -496,7 +501,7 @@ wsp_status wsp_config_set_max_mailbox_bytes(struct wsp_config *config,
  * The caller sees to it that:
  * - `config` is as for `wsp_config_set`.
  */
-wsp_status wsp_config_set_drain_timeout_ms(struct wsp_config *config, uint32_t ms);
+wsp_status wsp_config_set_drain_timeout_ms(wsp_config *config, uint32_t ms);
 
 /**
  * In hosted mode: upgrades come as `WSP_EVENT_UPGRADE` and wait for `wsp_server_accept`,
@@ -506,7 +511,7 @@ wsp_status wsp_config_set_drain_timeout_ms(struct wsp_config *config, uint32_t m
  * The caller sees to it that:
  * - `config` is as for `wsp_config_set`.
  */
-wsp_status wsp_config_set_decide_upgrades(struct wsp_config *config,
+wsp_status wsp_config_set_decide_upgrades(wsp_config *config,
                                           bool on);
 
 
@@ -634,7 +639,7 @@ typedef struct wsp_event {
     /** Dropped: how many messages. Otherwise 0. */
     uint64_t value;
     /** Upgrade: the request. Otherwise null. */
-    const struct wsp_request *request;
+    const wsp_request *request;
     /** Close: a `WSP_CLOSE_CAUSE_*`. Dropped: a `WSP_DROP_REASON_*`. Otherwise 0. */
     uint16_t cause;
     /**
@@ -659,7 +664,7 @@ typedef struct wsp_event {
  * The caller sees to it that:
  * - `request` is null or still valid.
  */
-const char *wsp_request_method(const struct wsp_request *request);
+const char *wsp_request_method(const wsp_request *request);
 
 /**
  * The target's path, as sent (not percent-decoded); never empty.
@@ -667,7 +672,7 @@ const char *wsp_request_method(const struct wsp_request *request);
  * The caller sees to it that:
  * - `request` is null or still valid.
  */
-const char *wsp_request_path(const struct wsp_request *request);
+const char *wsp_request_path(const wsp_request *request);
 
 /**
  * The target's query without its `?`, as sent; null if there is none.
@@ -675,7 +680,7 @@ const char *wsp_request_path(const struct wsp_request *request);
  * The caller sees to it that:
  * - `request` is null or still valid.
  */
-const char *wsp_request_query(const struct wsp_request *request);
+const char *wsp_request_query(const wsp_request *request);
 
 /**
  * Host and port that the request was made to; null if it does not say.
@@ -683,7 +688,7 @@ const char *wsp_request_query(const struct wsp_request *request);
  * The caller sees to it that:
  * - `request` is null or still valid.
  */
-const char *wsp_request_host(const struct wsp_request *request);
+const char *wsp_request_host(const wsp_request *request);
 
 /**
  * The origin of the page that asks; null where no browser does.
@@ -691,7 +696,7 @@ const char *wsp_request_host(const struct wsp_request *request);
  * The caller sees to it that:
  * - `request` is null or still valid.
  */
-const char *wsp_request_origin(const struct wsp_request *request);
+const char *wsp_request_origin(const wsp_request *request);
 
 /**
  * The value of the first header of this name, in any case; null if there is none.
@@ -699,7 +704,7 @@ const char *wsp_request_origin(const struct wsp_request *request);
  * The caller sees to it that:
  * - `request` is null or still valid; `name` is null or ends with a NUL.
  */
-const char *wsp_request_header(const struct wsp_request *request, const char *name);
+const char *wsp_request_header(const wsp_request *request, const char *name);
 
 /**
  * How many headers there are.
@@ -707,7 +712,7 @@ const char *wsp_request_header(const struct wsp_request *request, const char *na
  * The caller sees to it that:
  * - `request` is null or still valid.
  */
-size_t wsp_request_header_count(const struct wsp_request *request);
+size_t wsp_request_header_count(const wsp_request *request);
 
 /**
  * The name of a header, counted from 0 in the order in which they came; null beyond the last.
@@ -715,7 +720,7 @@ size_t wsp_request_header_count(const struct wsp_request *request);
  * The caller sees to it that:
  * - `request` is null or still valid.
  */
-const char *wsp_request_header_name(const struct wsp_request *request, size_t index);
+const char *wsp_request_header_name(const wsp_request *request, size_t index);
 
 /**
  * The value of a header, counted as by `wsp_request_header_name`; null beyond the last.
@@ -723,7 +728,7 @@ const char *wsp_request_header_name(const struct wsp_request *request, size_t in
  * The caller sees to it that:
  * - `request` is null or still valid.
  */
-const char *wsp_request_header_value(const struct wsp_request *request, size_t index);
+const char *wsp_request_header_value(const wsp_request *request, size_t index);
 
 /**
  * How many subprotocols the client offers.
@@ -731,7 +736,7 @@ const char *wsp_request_header_value(const struct wsp_request *request, size_t i
  * The caller sees to it that:
  * - `request` is null or still valid.
  */
-size_t wsp_request_subprotocol_count(const struct wsp_request *request);
+size_t wsp_request_subprotocol_count(const wsp_request *request);
 
 /**
  * A subprotocol that the client offers, counted from 0, most wanted first; null beyond the last.
@@ -739,7 +744,7 @@ size_t wsp_request_subprotocol_count(const struct wsp_request *request);
  * The caller sees to it that:
  * - `request` is null or still valid.
  */
-const char *wsp_request_subprotocol(const struct wsp_request *request, size_t index);
+const char *wsp_request_subprotocol(const wsp_request *request, size_t index);
 
 /**
  * The IP address at the other end of the connection, as text.
@@ -747,7 +752,7 @@ const char *wsp_request_subprotocol(const struct wsp_request *request, size_t in
  * The caller sees to it that:
  * - `request` is null or still valid.
  */
-const char *wsp_request_peer_ip(const struct wsp_request *request);
+const char *wsp_request_peer_ip(const wsp_request *request);
 
 /**
  * The port at the other end of the connection.
@@ -755,7 +760,7 @@ const char *wsp_request_peer_ip(const struct wsp_request *request);
  * The caller sees to it that:
  * - `request` is null or still valid.
  */
-uint16_t wsp_request_peer_port(const struct wsp_request *request);
+uint16_t wsp_request_peer_port(const wsp_request *request);
 
 
 /* -----------------------------------------------------------------------------------------------
@@ -766,7 +771,7 @@ uint16_t wsp_request_peer_port(const struct wsp_request *request);
  * Makes a response, for an answer that was deferred. `wsp_response_free` frees it. Null if `status`
  * is neither 101 nor 200 to 599.
  */
-struct wsp_response *wsp_response_new(uint16_t status);
+wsp_response *wsp_response_new(uint16_t status);
 
 /**
  * Frees a response. Null is ignored.
@@ -775,7 +780,7 @@ struct wsp_response *wsp_response_new(uint16_t status);
  * - `response` is null, or came from `wsp_response_new` and is not used again. One that a callback
  *   was given is not to be freed.
  */
-void wsp_response_free(struct wsp_response *response);
+void wsp_response_free(wsp_response *response);
 
 /**
  * Sets the status.
@@ -786,7 +791,7 @@ void wsp_response_free(struct wsp_response *response);
  * The caller sees to it that:
  * - `response` is null or valid and this thread's.
  */
-wsp_status wsp_response_set_status(struct wsp_response *response, uint16_t status);
+wsp_status wsp_response_set_status(wsp_response *response, uint16_t status);
 
 /**
  * Adds a header, such as `Set-Cookie`.
@@ -798,7 +803,7 @@ wsp_status wsp_response_set_status(struct wsp_response *response, uint16_t statu
  * The caller sees to it that:
  * - `response` is null or valid and this thread's; `name` and `value` are null or end with a NUL.
  */
-wsp_status wsp_response_add_header(struct wsp_response *response,
+wsp_status wsp_response_add_header(wsp_response *response,
                                    const char *name,
                                    const char *value);
 
@@ -811,7 +816,7 @@ wsp_status wsp_response_add_header(struct wsp_response *response,
  * The caller sees to it that:
  * - `response` is null or valid and this thread's; `data` is readable for `len` bytes.
  */
-wsp_status wsp_response_set_body(struct wsp_response *response,
+wsp_status wsp_response_set_body(wsp_response *response,
                                  const uint8_t *data,
                                  size_t len);
 
@@ -825,7 +830,7 @@ wsp_status wsp_response_set_body(struct wsp_response *response,
  * The caller sees to it that:
  * - `response` is null or valid and this thread's; `name` is null or ends with a NUL.
  */
-wsp_status wsp_response_set_subprotocol(struct wsp_response *response,
+wsp_status wsp_response_set_subprotocol(wsp_response *response,
                                         const char *name);
 
 /**
@@ -838,7 +843,7 @@ wsp_status wsp_response_set_subprotocol(struct wsp_response *response,
  * The caller sees to it that:
  * - `response` is null or valid and this thread's.
  */
-wsp_status wsp_response_set_conn_user(struct wsp_response *response,
+wsp_status wsp_response_set_conn_user(wsp_response *response,
                                       void *conn_user);
 
 /**
@@ -851,7 +856,7 @@ wsp_status wsp_response_set_conn_user(struct wsp_response *response,
  * The caller sees to it that:
  * - `response` is null or valid and this thread's.
  */
-wsp_status wsp_response_defer(struct wsp_response *response);
+wsp_status wsp_response_defer(wsp_response *response);
 
 
 /* -----------------------------------------------------------------------------------------------
@@ -867,15 +872,15 @@ wsp_status wsp_response_defer(struct wsp_response *response);
  * leave by `longjmp` or an exception. Every `wsp_server_` call is allowed inside, and none of them
  * makes another callback run before this one has returned.
  */
-typedef void (*wsp_event_fn)(struct wsp_server *server,
-                             const struct wsp_event *event,
+typedef void (*wsp_event_fn)(wsp_server *server,
+                             const wsp_event *event,
                              void *user);
 
 /**
  * Is called first, or last, on the thread of a shard. While the first runs, the server is still
  * starting, and calls upon it return `WSP_STATUS_SHUT_DOWN`.
  */
-typedef void (*wsp_thread_fn)(struct wsp_server *server, uint32_t shard, void *user);
+typedef void (*wsp_thread_fn)(wsp_server *server, uint32_t shard, void *user);
 
 /**
  * Decides about an upgrade, on the thread of the connection's shard; the same rules as for
@@ -883,19 +888,19 @@ typedef void (*wsp_thread_fn)(struct wsp_server *server, uint32_t shard, void *u
  * unless it is changed: reject by another status, or `wsp_response_defer`. `request` and `response`
  * are valid until the callback returns, `conn` is the connection to be.
  */
-typedef void (*wsp_upgrade_fn)(struct wsp_server *server,
+typedef void (*wsp_upgrade_fn)(wsp_server *server,
                                wsp_conn_id conn,
-                               const struct wsp_request *request,
-                               struct wsp_response *response,
+                               const wsp_request *request,
+                               wsp_response *response,
                                void *user);
 
 /**
  * Answers a request that is no upgrade, on the thread of a shard; the same rules as for
  * `wsp_event_fn` hold. `response` is 426 unless it is changed.
  */
-typedef void (*wsp_request_fn)(struct wsp_server *server,
-                               const struct wsp_request *request,
-                               struct wsp_response *response,
+typedef void (*wsp_request_fn)(wsp_server *server,
+                               const wsp_request *request,
+                               wsp_response *response,
                                void *user);
 
 /**
@@ -957,9 +962,9 @@ typedef struct wsp_callbacks {
  *   any thread with its `user`, until the server has stopped.
  * - `server` is null or writable.
  */
-wsp_status wsp_server_start(const struct wsp_config *config,
-                            const struct wsp_callbacks *callbacks,
-                            struct wsp_server **server);
+wsp_status wsp_server_start(const wsp_config *config,
+                            const wsp_callbacks *callbacks,
+                            wsp_server **server);
 
 /**
  * Starts a server whose shards the host drives by `wsp_server_poll`. Only accepting has a thread of
@@ -972,8 +977,8 @@ wsp_status wsp_server_start(const struct wsp_config *config,
  * - `config` is null, or came from `wsp_config_new` and is not changed meanwhile.
  * - `server` is null or writable.
  */
-wsp_status wsp_server_start_hosted(const struct wsp_config *config,
-                                   struct wsp_server **server);
+wsp_status wsp_server_start_hosted(const wsp_config *config,
+                                   wsp_server **server);
 
 /**
  * Takes one more reference, which needs a `wsp_server_free` of its own, and returns `server`. A
@@ -982,7 +987,7 @@ wsp_status wsp_server_start_hosted(const struct wsp_config *config,
  * The caller sees to it that:
  * - `server` is null, or the caller holds a reference or is inside one of its callbacks.
  */
-struct wsp_server *wsp_server_retain(struct wsp_server *server);
+wsp_server *wsp_server_retain(wsp_server *server);
 
 /**
  * Gives a reference back. Null is ignored. With the last one the server ends: connections that are
@@ -995,7 +1000,7 @@ struct wsp_server *wsp_server_retain(struct wsp_server *server);
  * The caller sees to it that:
  * - `server` is null, or the caller holds a reference and does not use it again.
  */
-void wsp_server_free(struct wsp_server *server);
+void wsp_server_free(wsp_server *server);
 
 /**
  * Ends the server: nothing more is accepted, every connection is closed with 1001 behind what waits
@@ -1012,7 +1017,7 @@ void wsp_server_free(struct wsp_server *server);
  * The caller sees to it that:
  * - `server` is null, or the caller holds a reference or is inside one of its callbacks.
  */
-wsp_status wsp_server_stop(struct wsp_server *server,
+wsp_status wsp_server_stop(wsp_server *server,
                            uint32_t drain_timeout_ms);
 
 /**
@@ -1024,7 +1029,7 @@ wsp_status wsp_server_stop(struct wsp_server *server,
  * The caller sees to it that:
  * - `server` is null, or the caller holds a reference or is inside one of its callbacks.
  */
-wsp_status wsp_server_drain(struct wsp_server *server, uint32_t drain_timeout_ms);
+wsp_status wsp_server_drain(wsp_server *server, uint32_t drain_timeout_ms);
 
 /**
  * How many shards the server has; 0 if `server` is null.
@@ -1032,7 +1037,7 @@ wsp_status wsp_server_drain(struct wsp_server *server, uint32_t drain_timeout_ms
  * The caller sees to it that:
  * - `server` is null, or the caller holds a reference or is inside one of its callbacks.
  */
-uint32_t wsp_server_shards(const struct wsp_server *server);
+uint32_t wsp_server_shards(const wsp_server *server);
 
 /**
  * The port of the first address that is listened on, the one that the system chose where 0 was
@@ -1041,7 +1046,7 @@ uint32_t wsp_server_shards(const struct wsp_server *server);
  * The caller sees to it that:
  * - `server` is null, or the caller holds a reference or is inside one of its callbacks.
  */
-uint16_t wsp_server_port(const struct wsp_server *server);
+uint16_t wsp_server_port(const wsp_server *server);
 
 /**
  * Open connections, as of each shard's last turn.
@@ -1049,7 +1054,7 @@ uint16_t wsp_server_port(const struct wsp_server *server);
  * The caller sees to it that:
  * - `server` is null, or the caller holds a reference or is inside one of its callbacks.
  */
-size_t wsp_server_connections(const struct wsp_server *server);
+size_t wsp_server_connections(const wsp_server *server);
 
 /**
  * Writes an address that is listened on, `"127.0.0.1:8000"`, to `text`, with a NUL. `index` counts
@@ -1063,7 +1068,7 @@ size_t wsp_server_connections(const struct wsp_server *server);
  * - `server` is null, or the caller holds a reference or is inside one of its callbacks.
  * - `text` is null or writable for `capacity` bytes.
  */
-wsp_status wsp_server_local_addr(const struct wsp_server *server,
+wsp_status wsp_server_local_addr(const wsp_server *server,
                                  uint32_t index,
                                  char *text,
                                  size_t capacity);
@@ -1105,9 +1110,9 @@ typedef intptr_t wsp_fd;
  * - `server` is null, or the caller holds a reference.
  * - `events` is null or writable for `capacity` events; `count` is null or writable.
  */
-wsp_status wsp_server_poll(struct wsp_server *server,
+wsp_status wsp_server_poll(wsp_server *server,
                            uint32_t shard,
-                           struct wsp_event *events,
+                           wsp_event *events,
                            size_t capacity,
                            int32_t timeout_ms,
                            size_t *count);
@@ -1122,7 +1127,7 @@ wsp_status wsp_server_poll(struct wsp_server *server,
  * The caller sees to it that:
  * - `server` is null, or the caller holds a reference.
  */
-wsp_status wsp_server_flush(struct wsp_server *server, uint32_t shard);
+wsp_status wsp_server_flush(wsp_server *server, uint32_t shard);
 
 /**
  * Ends the wait of the shard's poll, or of its next one. May be called from any thread.
@@ -1133,7 +1138,7 @@ wsp_status wsp_server_flush(struct wsp_server *server, uint32_t shard);
  * The caller sees to it that:
  * - `server` is null, or the caller holds a reference.
  */
-wsp_status wsp_server_wake(struct wsp_server *server, uint32_t shard);
+wsp_status wsp_server_wake(wsp_server *server, uint32_t shard);
 
 /**
  * Lets another thread drive the shard: the next one that polls it. Payloads of the last turn stay
@@ -1146,7 +1151,7 @@ wsp_status wsp_server_wake(struct wsp_server *server, uint32_t shard);
  * The caller sees to it that:
  * - `server` is null, or the caller holds a reference.
  */
-wsp_status wsp_server_release(struct wsp_server *server,
+wsp_status wsp_server_release(wsp_server *server,
                               uint32_t shard);
 
 /**
@@ -1165,7 +1170,7 @@ wsp_status wsp_server_release(struct wsp_server *server,
  * The caller sees to it that:
  * - `server` is null, or the caller holds a reference; `fd` is null or writable.
  */
-wsp_status wsp_server_shard_fd(struct wsp_server *server,
+wsp_status wsp_server_shard_fd(wsp_server *server,
                                uint32_t shard,
                                wsp_fd *fd);
 
@@ -1181,7 +1186,7 @@ wsp_status wsp_server_shard_fd(struct wsp_server *server,
  * The caller sees to it that:
  * - `server` is null, or the caller holds a reference; `timeout_ms` is null or writable.
  */
-wsp_status wsp_server_shard_timeout(struct wsp_server *server,
+wsp_status wsp_server_shard_timeout(wsp_server *server,
                                     uint32_t shard,
                                     int32_t *timeout_ms);
 
@@ -1211,7 +1216,7 @@ wsp_status wsp_server_shard_timeout(struct wsp_server *server,
  * - `server` is null, or the caller holds a reference or is inside one of its callbacks.
  * - `data` is readable for `len` bytes until the call returns.
  */
-wsp_status wsp_server_send_text(struct wsp_server *server,
+wsp_status wsp_server_send_text(wsp_server *server,
                                 wsp_conn_id conn,
                                 const uint8_t *data,
                                 size_t len);
@@ -1225,7 +1230,7 @@ wsp_status wsp_server_send_text(struct wsp_server *server,
  * The caller sees to it that:
  * - As `wsp_server_send_text`.
  */
-wsp_status wsp_server_send_binary(struct wsp_server *server,
+wsp_status wsp_server_send_binary(wsp_server *server,
                                   wsp_conn_id conn,
                                   const uint8_t *data,
                                   size_t len);
@@ -1246,7 +1251,7 @@ typedef void (*wsp_free_fn)(void *data, void *free_user);
  * - `server` is null, or the caller holds a reference or is inside one of its callbacks.
  * - `data` is readable for `len` bytes until `free_data` is called, which may be from any thread.
  */
-wsp_status wsp_server_send_owned(struct wsp_server *server,
+wsp_status wsp_server_send_owned(wsp_server *server,
                                  wsp_conn_id conn,
                                  wsp_message_kind kind,
                                  uint8_t *data,
@@ -1287,8 +1292,8 @@ typedef struct wsp_outgoing {
  *   `len` bytes.
  * - `sent` is null or writable.
  */
-wsp_status wsp_server_send_many(struct wsp_server *server,
-                                struct wsp_outgoing *items,
+wsp_status wsp_server_send_many(wsp_server *server,
+                                wsp_outgoing *items,
                                 size_t count,
                                 size_t *sent);
 
@@ -1308,7 +1313,7 @@ wsp_status wsp_server_send_many(struct wsp_server *server,
  * The caller sees to it that:
  * - As `wsp_server_send_text`; `room` is null or ends with a NUL.
  */
-wsp_status wsp_server_publish(struct wsp_server *server,
+wsp_status wsp_server_publish(wsp_server *server,
                               const char *room,
                               wsp_message_kind kind,
                               const uint8_t *data,
@@ -1323,10 +1328,77 @@ wsp_status wsp_server_publish(struct wsp_server *server,
  * The caller sees to it that:
  * - As `wsp_server_send_text`.
  */
-wsp_status wsp_server_broadcast(struct wsp_server *server,
+wsp_status wsp_server_broadcast(wsp_server *server,
                                 wsp_message_kind kind,
                                 const uint8_t *data,
                                 size_t len);
+
+
+/* -----------------------------------------------------------------------------------------------
+ * Messages that are sent in pieces, as they become known.
+ * ----------------------------------------------------------------------------------------------- */
+
+/**
+ * Begins a message to one connection. Other messages to the connection wait until it ends, one in
+ * pieces is refused; control frames do not wait. `wsp_stream_end` or `wsp_stream_free` frees
+ * `*stream`. May be called from any thread, also inside a callback.
+ *
+ * Errors:
+ * - `WSP_STATUS_GONE`: no open connection has this id.
+ * - `WSP_STATUS_INVALID_ARGUMENT`: a pointer is null, or `kind` is not a `WSP_MESSAGE_*`.
+ * - `WSP_STATUS_SHUT_DOWN`: the server is still starting.
+ *
+ * The caller sees to it that:
+ * - `server` is null, or the caller holds a reference or is inside one of its callbacks; `stream`
+ *   is null or writable.
+ */
+wsp_status wsp_stream_begin(wsp_server *server,
+                            wsp_conn_id conn,
+                            wsp_message_kind kind,
+                            wsp_stream **stream);
+
+/**
+ * Queues the next piece of the message. Pieces of a text may be cut anywhere, also inside a
+ * character. One that was refused may be tried again.
+ *
+ * From another thread than the one that drives the shard, a piece for which the outbox has no room
+ * costs the connection (1008), whatever `wsp_config_set_slow_consumer` says: a message cannot lack
+ * a piece.
+ *
+ * Errors:
+ * - `WSP_STATUS_INVALID_ARGUMENT`: a pointer is null, a text is not UTF-8 with this piece, or
+ *   another message is being sent in pieces to the connection.
+ * - `WSP_STATUS_GONE`, `WSP_STATUS_BACKPRESSURE`, `WSP_STATUS_SHUT_DOWN`: as
+ *   `wsp_server_send_text`.
+ *
+ * The caller sees to it that:
+ * - `stream` is null, or came from `wsp_stream_begin` and is not used by another thread.
+ * - `data` is readable for `len` bytes.
+ */
+wsp_status wsp_stream_write(wsp_stream *stream,
+                            const uint8_t *data,
+                            size_t len);
+
+/**
+ * Ends the message and frees the stream, also if that fails: then the connection is closed as by
+ * `wsp_stream_free`.
+ *
+ * Errors:
+ * - As `wsp_stream_write`.
+ *
+ * The caller sees to it that:
+ * - `stream` is null, or came from `wsp_stream_begin` and is not used again.
+ */
+wsp_status wsp_stream_end(wsp_stream *stream);
+
+/**
+ * Gives a message up. Null is ignored. If a piece of it was sent, the connection is closed with
+ * 1011: nothing else can be said to a peer that waits for the rest.
+ *
+ * The caller sees to it that:
+ * - `stream` is null, or came from `wsp_stream_begin` and is not used again.
+ */
+void wsp_stream_free(wsp_stream *stream);
 
 
 /* -----------------------------------------------------------------------------------------------
@@ -1352,7 +1424,7 @@ uint32_t wsp_conn_shard(wsp_conn_id conn);
  * - `server` is null, or the caller holds a reference or is inside one of its callbacks.
  * - `reason` is null or ends with a NUL.
  */
-wsp_status wsp_server_close(struct wsp_server *server,
+wsp_status wsp_server_close(wsp_server *server,
                             wsp_conn_id conn,
                             uint16_t code,
                             const char *reason);
@@ -1368,7 +1440,7 @@ wsp_status wsp_server_close(struct wsp_server *server,
  * The caller sees to it that:
  * - As `wsp_server_send_text`.
  */
-wsp_status wsp_server_ping(struct wsp_server *server,
+wsp_status wsp_server_ping(wsp_server *server,
                            wsp_conn_id conn,
                            const uint8_t *data,
                            size_t len);
@@ -1387,7 +1459,7 @@ wsp_status wsp_server_ping(struct wsp_server *server,
  * - `server` is null, or the caller holds a reference or is inside one of its callbacks.
  * - `room` is null or ends with a NUL.
  */
-wsp_status wsp_server_join(struct wsp_server *server,
+wsp_status wsp_server_join(wsp_server *server,
                            wsp_conn_id conn,
                            const char *room);
 
@@ -1401,7 +1473,7 @@ wsp_status wsp_server_join(struct wsp_server *server,
  * The caller sees to it that:
  * - As `wsp_server_join`.
  */
-wsp_status wsp_server_leave(struct wsp_server *server,
+wsp_status wsp_server_leave(wsp_server *server,
                             wsp_conn_id conn,
                             const char *room);
 
@@ -1420,7 +1492,7 @@ wsp_status wsp_server_leave(struct wsp_server *server,
  * - `server` is null, or the caller holds a reference or is inside one of its callbacks.
  * - `subprotocol` is null or ends with a NUL.
  */
-wsp_status wsp_server_accept(struct wsp_server *server,
+wsp_status wsp_server_accept(wsp_server *server,
                              wsp_conn_id conn,
                              const char *subprotocol,
                              void *conn_user);
@@ -1438,7 +1510,7 @@ wsp_status wsp_server_accept(struct wsp_server *server,
  * - `server` is null, or the caller holds a reference or is inside one of its callbacks.
  * - `body` is null or ends with a NUL.
  */
-wsp_status wsp_server_reject(struct wsp_server *server,
+wsp_status wsp_server_reject(wsp_server *server,
                              wsp_conn_id conn,
                              uint16_t status,
                              const char *body);
@@ -1455,9 +1527,9 @@ wsp_status wsp_server_reject(struct wsp_server *server,
  * - `server` is null, or the caller holds a reference or is inside one of its callbacks.
  * - `response` is null or valid and not changed meanwhile.
  */
-wsp_status wsp_server_respond(struct wsp_server *server,
+wsp_status wsp_server_respond(wsp_server *server,
                               wsp_conn_id conn,
-                              const struct wsp_response *response);
+                              const wsp_response *response);
 
 /**
  * Gets the user pointer of a connection: null, or what was set last. Only on the thread that drives
@@ -1472,7 +1544,7 @@ wsp_status wsp_server_respond(struct wsp_server *server,
  * - `server` is null, or the caller holds a reference or is inside one of its callbacks;
  *   `conn_user` is null or writable.
  */
-wsp_status wsp_server_conn_user(struct wsp_server *server,
+wsp_status wsp_server_conn_user(wsp_server *server,
                                 wsp_conn_id conn,
                                 void **conn_user);
 
@@ -1486,7 +1558,7 @@ wsp_status wsp_server_conn_user(struct wsp_server *server,
  * The caller sees to it that:
  * - `server` is null, or the caller holds a reference or is inside one of its callbacks.
  */
-wsp_status wsp_server_set_conn_user(struct wsp_server *server,
+wsp_status wsp_server_set_conn_user(wsp_server *server,
                                     wsp_conn_id conn,
                                     void *conn_user);
 
@@ -1522,9 +1594,9 @@ typedef struct wsp_conn_info {
  * - `server` is null, or the caller holds a reference or is inside one of its callbacks.
  * - `info` is null, or its `size` is readable and as many bytes are writable.
  */
-wsp_status wsp_server_conn_info(struct wsp_server *server,
+wsp_status wsp_server_conn_info(wsp_server *server,
                                 wsp_conn_id conn,
-                                struct wsp_conn_info *info);
+                                wsp_conn_info *info);
 
 
 /* -----------------------------------------------------------------------------------------------
@@ -1552,7 +1624,7 @@ wsp_status wsp_server_conn_info(struct wsp_server *server,
  * - `fd` is an open socket that the caller owns and does not use again.
  * - `early` is readable for `len` bytes.
  */
-wsp_status wsp_server_adopt(struct wsp_server *server,
+wsp_status wsp_server_adopt(wsp_server *server,
                             wsp_fd fd,
                             const uint8_t *early,
                             size_t len);
@@ -1569,7 +1641,7 @@ wsp_status wsp_server_adopt(struct wsp_server *server,
  * The caller sees to it that:
  * - As `wsp_server_adopt`; `subprotocol` is null or ends with a NUL.
  */
-wsp_status wsp_server_adopt_upgraded(struct wsp_server *server,
+wsp_status wsp_server_adopt_upgraded(wsp_server *server,
                                      wsp_fd fd,
                                      const char *subprotocol,
                                      void *conn_user,
@@ -1636,7 +1708,7 @@ typedef struct wsp_stats {
  * - `server` is null, or the caller holds a reference or is inside one of its callbacks.
  * - `stats` is null, or its `size` is readable and as many bytes are writable.
  */
-wsp_status wsp_server_stats(const struct wsp_server *server, struct wsp_stats *stats);
+wsp_status wsp_server_stats(const wsp_server *server, wsp_stats *stats);
 
 /**
  * What one shard has counted; otherwise like `wsp_server_stats`.
@@ -1647,9 +1719,9 @@ wsp_status wsp_server_stats(const struct wsp_server *server, struct wsp_stats *s
  * The caller sees to it that:
  * - As `wsp_server_stats`.
  */
-wsp_status wsp_server_shard_stats(const struct wsp_server *server,
+wsp_status wsp_server_shard_stats(const wsp_server *server,
                                   uint32_t shard,
-                                  struct wsp_stats *stats);
+                                  wsp_stats *stats);
 
 
 /* -----------------------------------------------------------------------------------------------
@@ -1699,7 +1771,7 @@ typedef struct wsp_ready {
  * The caller sees to it that:
  * - `poller` is null or writable.
  */
-wsp_status wsp_poller_new(struct wsp_poller **poller);
+wsp_status wsp_poller_new(wsp_poller **poller);
 
 /**
  * Frees a poller. Null is ignored. Sockets that are left in it stay open.
@@ -1707,7 +1779,7 @@ wsp_status wsp_poller_new(struct wsp_poller **poller);
  * The caller sees to it that:
  * - `poller` is null, or came from `wsp_poller_new` and is used by nobody any more.
  */
-void wsp_poller_free(struct wsp_poller *poller);
+void wsp_poller_free(wsp_poller *poller);
 
 /**
  * Watches a socket, which is set to non-blocking mode by the caller. It has to be removed before it
@@ -1723,7 +1795,7 @@ void wsp_poller_free(struct wsp_poller *poller);
  * - `poller` is null, or came from `wsp_poller_new` and is not freed meanwhile.
  * - `fd` is open, and is removed before it is closed.
  */
-wsp_status wsp_poller_add(struct wsp_poller *poller,
+wsp_status wsp_poller_add(wsp_poller *poller,
                           wsp_fd fd,
                           uint64_t key,
                           uint32_t interest,
@@ -1738,7 +1810,7 @@ wsp_status wsp_poller_add(struct wsp_poller *poller,
  * The caller sees to it that:
  * - `poller` is null, or came from `wsp_poller_new` and is not freed meanwhile; `fd` is open.
  */
-wsp_status wsp_poller_modify(struct wsp_poller *poller,
+wsp_status wsp_poller_modify(wsp_poller *poller,
                              wsp_fd fd,
                              uint64_t key,
                              uint32_t interest,
@@ -1754,7 +1826,7 @@ wsp_status wsp_poller_modify(struct wsp_poller *poller,
  * The caller sees to it that:
  * - `poller` is null, or came from `wsp_poller_new` and is not freed meanwhile; `fd` is open.
  */
-wsp_status wsp_poller_remove(struct wsp_poller *poller, wsp_fd fd);
+wsp_status wsp_poller_remove(wsp_poller *poller, wsp_fd fd);
 
 /**
  * Waits until sockets are ready, `wsp_poller_notify` is called or `timeout_ms` is over (negative:
@@ -1770,8 +1842,8 @@ wsp_status wsp_poller_remove(struct wsp_poller *poller, wsp_fd fd);
  * - `poller` is null, or came from `wsp_poller_new` and is not freed meanwhile.
  * - `events` is null or writable for `capacity` events; `count` is null or writable.
  */
-wsp_status wsp_poller_wait(struct wsp_poller *poller,
-                           struct wsp_ready *events,
+wsp_status wsp_poller_wait(wsp_poller *poller,
+                           wsp_ready *events,
                            size_t capacity,
                            int32_t timeout_ms,
                            size_t *count);
@@ -1786,7 +1858,7 @@ wsp_status wsp_poller_wait(struct wsp_poller *poller,
  * The caller sees to it that:
  * - `poller` is null, or came from `wsp_poller_new` and is not freed meanwhile.
  */
-wsp_status wsp_poller_notify(struct wsp_poller *poller);
+wsp_status wsp_poller_notify(wsp_poller *poller);
 
 #ifdef __cplusplus
 }

@@ -48,7 +48,7 @@ pub use connection::id::ConnId;
 pub use connection::request::{Request, Response, Upgrade};
 pub use error::{Error, InvalidSetting, IoContext, Result};
 pub use protocol::message::{Fragment, Message};
-pub use server::{Builder, Server, ServerHandle, raise_file_limit};
+pub use server::{Builder, MessageStream, Server, ServerHandle, raise_file_limit};
 pub use shard::Shard;
 pub use shard::adopt::Adopted;
 pub use shard::conn::Conn;

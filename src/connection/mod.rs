@@ -3,4 +3,5 @@
 pub(crate) mod ending;
 pub(crate) mod id;
 pub(crate) mod outbox;
+pub(crate) mod pieces;
 pub(crate) mod request;

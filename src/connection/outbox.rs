@@ -12,6 +12,7 @@
 //! - `queued` is the sum of the runs' lengths; runs lie in the order in which they leave.
 //! - The live part of `bytes` begins at `start` and is the [`Run::Own`] runs, in order.
 //! - No [`Run::Lent`] outlives the read buffer's content: [`Outbox::own_lent`] is called before that changes.
+//! - While a message is sent in pieces, whole messages wait in `streaming`, not in the queue.
 //! - `partial` bytes at the front finish a frame that is partly on the wire, or an HTTP response. Behind them the
 //!   queue begins with a frame header.
 //!
@@ -23,6 +24,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::protocol::frame::{self, Opcode};
+
+use super::pieces::Piece;
 
 /// Slices in one vectored send. Linux takes 1024; beyond some dozens there is nothing to gain.
 pub(crate) const MAX_SLICES: usize = 64;
@@ -77,6 +80,17 @@ pub(crate) struct Outbox {
     partial: usize,
     /// Somebody was refused for want of room, or reading paused: *drain* is to be reported.
     pub(crate) owes_drain: bool,
+    /// A message that is being sent in pieces, and what has to wait for its last one.
+    streaming: Option<Box<Streaming>>,
+}
+
+/// Between the frames of one message only control frames may stand (RFC 6455 §5.4).
+#[derive(Debug, Default)]
+struct Streaming {
+    message: u64,
+    /// Whole frames that follow behind the message.
+    held: Vec<u8>,
+    held_messages: usize,
 }
 
 impl Outbox {
@@ -91,9 +105,52 @@ impl Outbox {
         self.queued == 0
     }
 
+    /// Bytes that wait, those included that wait for the end of a message in pieces.
+    #[inline]
+    pub(crate) fn load(&self) -> usize {
+        self.queued + self.streaming.as_ref().map_or(0, |streaming| streaming.held.len())
+    }
+
+    /// Whether a message is being sent in pieces: then an empty outbox has something to remember.
+    #[inline]
+    pub(crate) fn is_streaming(&self) -> bool {
+        self.streaming.is_some()
+    }
+
+    /// Queues a frame of a message in pieces. Returns whether it was queued: it is not if another message is being sent
+    /// so, or this one has not begun.
+    pub(crate) fn push_piece(&mut self, piece: &Piece) -> bool {
+        let current = self.streaming.as_ref().map(|streaming| streaming.message);
+        if current != (!piece.is_first).then_some(piece.message) {
+            return false;
+        }
+        if piece.is_first {
+            self.streaming =
+                Some(Box::new(Streaming { message: piece.message, ..Default::default() }));
+        }
+        self.own(&piece.frame);
+        if piece.is_last
+            && let Some(streaming) = self.streaming.take()
+        {
+            self.own(&streaming.held);
+        }
+        true
+    }
+
+    #[cold]
+    fn hold(&mut self, frame: &[u8]) {
+        if let Some(streaming) = &mut self.streaming {
+            streaming.held.extend_from_slice(frame);
+            streaming.held_messages += 1;
+        }
+    }
+
     /// Queues a frame. `lent` is where the payload lies in the shard's read buffer, if it lies there.
     #[inline]
     pub(crate) fn push(&mut self, opcode: Opcode, payload: &[u8], lent: Option<usize>) {
+        if self.streaming.is_some() && !opcode.is_control() {
+            return self.hold(&encode_shared(opcode, payload));
+        }
         let (header, header_len) = frame::encode_server_header(true, opcode, payload.len());
         match lent {
             Some(at) if payload.len() >= LEND_MIN => {
@@ -114,6 +171,11 @@ impl Outbox {
 
     /// Queues a frame that others may hold too.
     pub(crate) fn push_shared(&mut self, frame: &SharedFrame) {
+        let is_message =
+            frame.first().is_some_and(|first| frame::server_frame_is_droppable(*first));
+        if self.streaming.is_some() && is_message {
+            return self.hold(frame);
+        }
         if frame.len() < SHARE_MIN {
             return self.own(frame);
         }
@@ -264,7 +326,8 @@ impl Outbox {
     ///
     /// Nothing may be lent.
     pub(crate) fn drop_unsent(&mut self) -> usize {
-        self.rebuild(|_, _| false)
+        let held = self.streaming.take().map_or(0, |streaming| streaming.held_messages);
+        self.rebuild(|_, _| false) + held
     }
 
     /// Drops the oldest whole messages that have not begun to leave until `bytes` are free, or none is left; control
@@ -384,6 +447,7 @@ impl Spares {
     pub(crate) fn give(&mut self, mut outbox: Box<Outbox>) {
         debug_assert!(outbox.is_empty() && outbox.runs.is_empty());
         outbox.owes_drain = false;
+        outbox.streaming = None;
         let bytes = outbox.footprint();
         if bytes <= Self::MAX_KEPT_EACH && self.kept_bytes + bytes <= Self::MAX_KEPT_BYTES {
             self.kept_bytes += bytes;
@@ -394,7 +458,14 @@ impl Spares {
 
 #[cfg(test)]
 mod tests {
+    use super::super::pieces::Pieces;
     use super::*;
+
+    impl Piece {
+        fn clone_as(&self, is_first: bool) -> Piece {
+            Piece { is_first, ..self.clone() }
+        }
+    }
 
     fn content(outbox: &Outbox, read_buffer: &[u8]) -> Vec<u8> {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
@@ -492,5 +563,28 @@ mod tests {
         outbox.advance(4);
         assert_eq!(outbox.drop_unsent(), 1);
         assert_eq!(content(&outbox, &[]), b"/1.1 101 Switching Protocols\r\n\r\n");
+    }
+
+    #[test]
+    fn messages_wait_for_the_end_of_one_in_pieces_and_control_frames_do_not() {
+        let mut pieces = Pieces::new(true);
+        let mut outbox = Outbox::default();
+        let mut push = |outbox: &mut Outbox, payload: &[u8], is_last| {
+            let (piece, sent) = pieces.piece(payload, is_last).expect("a piece");
+            pieces.sent(sent);
+            assert!(outbox.push_piece(&piece));
+        };
+        push(&mut outbox, b"a", false);
+        outbox.push(Opcode::Text, b"held", None);
+        outbox.push_shared(&encode_shared(Opcode::Binary, b"also held"));
+        outbox.push(Opcode::Ping, b"", None);
+        assert_eq!(outbox.load(), outbox.queued() + 6 + 11);
+        let other = Pieces::new(false).piece(b"x", false).expect("a piece").0;
+        assert!(!outbox.push_piece(&other), "one message in pieces at a time");
+        push(&mut outbox, b"b", true);
+        let wanted = [&[0x01, 1, b'a', 0x89, 0, 0x80, 1, b'b'][..], &text("held")].concat();
+        let wanted = [&wanted[..], &encode_shared(Opcode::Binary, b"also held")].concat();
+        assert_eq!(content(&outbox, &[]), wanted);
+        assert!(!outbox.push_piece(&other.clone_as(false)), "it has not begun");
     }
 }

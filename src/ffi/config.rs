@@ -211,7 +211,7 @@ pub unsafe extern "C" fn wsp_config_set_stream_fragments(
 }
 
 /// Whose pages may connect: `"same"` (the default; those of the host that the request names), `"any"`, or a list such as
-/// `"https://example.com,https://*.example.com"`. Programs that are no browsers send no origin and pass.
+/// `"https://example.com,*.example.org"`. Programs that are no browsers send no origin and pass.
 ///
 /// # Errors
 ///

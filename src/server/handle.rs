@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::connection::id::ConnId;
 use crate::connection::outbox::{SharedFrame, encode_shared};
+use crate::connection::pieces::Piece;
 use crate::connection::request::Upgrade;
 use crate::error::{Error, Result};
 use crate::protocol::close;
@@ -16,6 +17,7 @@ use crate::shard::mailbox::{Command, Fleet};
 use crate::shard::stats::Stats;
 
 use super::acceptor::{self, Acceptor};
+use super::stream::MessageStream;
 
 /// Acts upon a server and its connections. Cheap to clone; every method may be called from any thread, also inside a
 /// handler, and none blocks.
@@ -183,6 +185,23 @@ impl ServerHandle {
     pub fn accept(&self, id: ConnId, upgrade: Upgrade) -> Result<()> {
         self.fleet.check_alive(id)?;
         self.fleet.post(id.shard(), Command::Decide { id, upgrade: Box::new(upgrade) })
+    }
+
+    /// Begins a message that is sent in pieces, as they become known. Other messages to the connection wait until it
+    /// ends.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gone`]: no open connection has this id.
+    pub fn begin(&self, to: ConnId, is_text: bool) -> Result<MessageStream> {
+        self.fleet.check_alive(to)?;
+        Ok(MessageStream::new(self.clone(), to, is_text))
+    }
+
+    /// Queues a frame of a message in pieces.
+    pub(crate) fn piece(&self, id: ConnId, piece: Piece) -> Result<()> {
+        self.fleet.check_alive(id)?;
+        self.fleet.post(id.shard(), Command::Piece { id, piece })
     }
 
     /// Takes over a socket that the host has accepted itself. The socket is the server's from here on: if the call

@@ -3,9 +3,11 @@
 mod acceptor;
 mod builder;
 mod handle;
+mod stream;
 
 pub use builder::{Builder, raise_file_limit};
 pub use handle::ServerHandle;
+pub use stream::MessageStream;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -45,6 +45,15 @@ impl Core {
                     self.push_to(id, &frame);
                 }
             }
+            Command::Piece { id, piece } => {
+                let queued = self.find(id).map(|slot| self.push_piece(slot, &piece, false));
+                // Said once, of the piece that should have begun or ended the message.
+                if !matches!(queued, Some(Ok(()))) && (piece.is_first || piece.is_last) {
+                    self.stats.dropped += 1;
+                    let dropped = Dropped { messages: 1, reason: DropReason::Gone };
+                    self.notices.push_back(Notice::Dropped(id, dropped));
+                }
+            }
             Command::Publish { room, frame } => self.publish_here(&room, &frame),
             Command::Broadcast { frame } => self.broadcast_here(&frame),
             Command::Join { id, room } => {

@@ -12,6 +12,7 @@ use crate::config::SlowConsumer;
 use crate::connection::ending::{CloseCause, DropReason, Dropped, Received};
 use crate::connection::id::ConnId;
 use crate::connection::outbox::{self, MAX_SLICES, SharedFrame};
+use crate::connection::pieces::Piece;
 use crate::connection::request::Accept;
 use crate::error::{Error, Result};
 use crate::protocol::close;
@@ -205,7 +206,7 @@ impl Core {
             return Err(Error::Gone);
         };
         let outbox = entry.outbox.get_or_insert_with(|| self.outboxes.take());
-        if outbox.queued() > most {
+        if outbox.load() > most {
             outbox.owes_drain = true;
             return Err(Error::Backpressure);
         }
@@ -236,8 +237,8 @@ impl Core {
             return;
         };
         let outbox = entry.outbox.get_or_insert_with(|| self.outboxes.take());
-        let over = (outbox.queued() + frame.len()).saturating_sub(limit);
-        if over > 0 && !outbox.is_empty() {
+        let over = (outbox.load() + frame.len()).saturating_sub(limit);
+        if over > 0 && outbox.load() > 0 {
             // A queue that still points into the read buffer is about to be flushed, and cannot be rearranged before.
             match policy {
                 SlowConsumer::Close => {
@@ -250,7 +251,7 @@ impl Core {
                 SlowConsumer::DropOld if !outbox.lends() => {
                     let dropped = outbox.drop_oldest(over);
                     outbox.owes_drain = true;
-                    let fits = outbox.is_empty() || outbox.queued() + frame.len() <= limit;
+                    let fits = outbox.load() == 0 || outbox.load() + frame.len() <= limit;
                     if fits {
                         outbox.push_shared(frame);
                         self.stats.messages_out += 1;
@@ -273,6 +274,34 @@ impl Core {
         entry.last_message = self.now;
         self.stats.messages_out += 1;
         self.mark_dirty(slot);
+    }
+
+    /// Queues a frame of a message in pieces. It cannot be left out where the outbox is full, so a host's own thread is
+    /// refused it, and a push from elsewhere costs the connection.
+    pub(super) fn push_piece(&mut self, slot: u32, piece: &Piece, is_reply: bool) -> Result<()> {
+        let limit = self.fleet.config.max_outbox_bytes;
+        let Some(entry) = self.entries.get_mut(slot).filter(|entry| entry.is_open()) else {
+            return Err(Error::Gone);
+        };
+        let outbox = entry.outbox.get_or_insert_with(|| self.outboxes.take());
+        if outbox.load() > 0 && outbox.load() + piece.frame.len() > limit {
+            if is_reply {
+                outbox.owes_drain = true;
+                return Err(Error::Backpressure);
+            }
+            self.drop_messages(slot, 1, DropReason::SlowConsumer);
+            self.stats.slow_consumers += 1;
+            self.fail(slot, close::POLICY, "slow consumer", CloseCause::SlowConsumer);
+            return Ok(());
+        }
+        if !outbox.push_piece(piece) {
+            let reason = "another message is being sent in pieces to this connection";
+            return Err(Error::argument("stream", piece.message, reason));
+        }
+        entry.last_message = self.now;
+        self.stats.messages_out += u64::from(piece.is_last);
+        self.mark_dirty(slot);
+        Ok(())
     }
 
     fn drop_messages(&mut self, slot: u32, messages: usize, reason: DropReason) {
@@ -368,7 +397,7 @@ impl Core {
         }
         let owes_drain = outbox.owes_drain;
         let queued = outbox.queued();
-        if queued == 0 {
+        if queued == 0 && !outbox.is_streaming() {
             self.outboxes.give(outbox);
         } else {
             outbox.own_lent(buffer);

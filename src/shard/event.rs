@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::connection::ending::{Close, Dropped};
 use crate::connection::id::ConnId;
+use crate::connection::pieces::Piece;
 use crate::connection::request::{Request, Upgrade};
 use crate::error::{Error, Result};
 use crate::protocol::http;
@@ -255,6 +256,12 @@ impl Outlet<'_> {
             None if to.shard() == self.core.index => Err(Error::Gone),
             None => self.core.send_to(to, message.opcode(), message.payload()),
         }
+    }
+
+    /// Sends a frame of a message in pieces to a connection of this shard.
+    pub(crate) fn piece(&mut self, conn: ConnId, piece: &Piece) -> Result<()> {
+        let slot = self.here(conn)?;
+        self.core.push_piece(slot, piece, true)
     }
 
     /// Sends a message to everybody in a room, on all shards.

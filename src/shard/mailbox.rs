@@ -7,6 +7,7 @@ use std::time::Instant;
 use crate::config::Config;
 use crate::connection::id::ConnId;
 use crate::connection::outbox::SharedFrame;
+use crate::connection::pieces::Piece;
 use crate::connection::request::Upgrade;
 use crate::error::{Error, Result};
 use crate::reactor::Waker;
@@ -35,6 +36,11 @@ pub(crate) enum Command {
     /// Queue a message for each of some of this shard's connections.
     SendEach {
         items: Vec<(ConnId, SharedFrame)>,
+    },
+    /// Queue a frame of a message in pieces.
+    Piece {
+        id: ConnId,
+        piece: Piece,
     },
     /// Queue a message for everybody in a room.
     Publish {
@@ -82,6 +88,7 @@ impl Command {
                     let frames: usize = items.iter().map(|(_, frame)| frame.len()).sum();
                     frames + size_of_val(items.as_slice())
                 }
+                Command::Piece { piece, .. } => piece.frame.len(),
                 Command::Publish { frame, .. }
                 | Command::Broadcast { frame }
                 | Command::Ping { frame, .. } => frame.len(),

@@ -13,8 +13,8 @@ use std::process::Command;
 
 /// The files of src/ffi/ that say something to C, in the order in which a reader wants them.
 const FILES: [&str; 16] = [
-    "version",
     "status",
+    "version",
     "log",
     "config",
     "event",

@@ -2,7 +2,7 @@
 //! is no order to read in.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Longest line of a comment.
 const WIDTH: usize = 100;
@@ -49,19 +49,28 @@ pub(crate) fn header(raw: &str, files: &[PathBuf], page: &str, macros: &str) -> 
             item.write(&mut out);
             after_constant = item.is_constant();
         }
-        if is_first(file, files) {
+        if file.ends_with("version.rs") {
             out.push_str(macros);
-            out.push_str("\n\n");
+            out.push('\n');
         }
     }
     let left: Vec<_> = items.iter().map(|item| &item.declaration).collect();
     assert!(left.is_empty(), "declared nowhere in src/ffi: {left:?}");
     out.push_str("#ifdef __cplusplus\n}\n#endif\n\n#endif /* WSPOLL_H */\n");
-    out.replace("typedef ptrdiff_t wsp_fd;", "typedef intptr_t wsp_fd;")
+    plain(&out.replace("typedef ptrdiff_t wsp_fd;", "typedef intptr_t wsp_fd;"))
 }
 
-fn is_first(file: &Path, files: &[PathBuf]) -> bool {
-    files.first().is_some_and(|first| first == file)
+/// Every struct has a typedef, so `struct` is only said where one is defined.
+fn plain(header: &str) -> String {
+    let mut out = String::with_capacity(header.len());
+    for line in header.lines() {
+        match line.starts_with("typedef struct ") {
+            true => out.push_str(line),
+            false => out.push_str(&line.replace("struct wsp_", "wsp_")),
+        }
+        out.push('\n');
+    }
+    out
 }
 
 /// The first line of a file's description.
