@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use support::wire::{ACCEPT, Answer, KEY, request};
 use support::{Frame, Peer, Probe, Running, Seen, Wire};
-use wspoll::{Origin, Response, ServerHandle, Upgrade};
+use wspoll::{Error, Origin, Response, ServerHandle, Upgrade};
 
 /// The answer to a request that is sent verbatim.
 fn answer_to(server: &Running, request: impl AsRef<[u8]>) -> Answer {
@@ -558,9 +558,10 @@ fn a_peer_that_leaves_before_the_decision_was_never_open() {
     wire.send(request("/later", ""));
     let id = asked.recv_timeout(support::PATIENCE).expect("on_upgrade was called");
     wire.reset();
-    // Its place is free once nobody is connected; only then is the id stale for certain.
-    support::eventually("the peer to be gone", || server.handle.connections(), |n| *n == 0);
-    let _ = server.handle.accept(id, Upgrade::accept());
+    // Its id is stale when the server has let go of the socket.
+    let sockets = || server.handle.stats().total.sockets;
+    support::eventually("the peer to be gone", sockets, |n| *n == 0);
+    assert!(matches!(server.handle.accept(id, Upgrade::accept()), Err(Error::Gone)));
     let mut other = Wire::open(&server);
     other.echo("others are served");
     assert!(server.events.none(|seen| matches!(seen, Seen::Open(who) if *who == id)));

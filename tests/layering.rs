@@ -16,6 +16,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("shard", &["error", "config", "protocol", "connection", "reactor", "registry"]),
     ("server", &["error", "config", "protocol", "connection", "reactor", "registry", "shard"]),
     ("client", &["error", "config", "protocol"]),
+    (
+        "ffi",
+        &["error", "config", "protocol", "connection", "reactor", "registry", "shard", "server"],
+    ),
 ];
 
 /// Layers that may hold unsafe code.
