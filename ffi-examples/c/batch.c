@@ -44,7 +44,7 @@ static int drive(wsp_server *server, uint32_t shard) {
 
 /* Waits for the end of standard input. */
 static void *wait_for_end(void *argument) {
-    wsp_server *server = argument;
+    wsp_server *server = (wsp_server *)argument;
     while (getchar() != EOF)
         continue;
     /* Hosted mode: returns at once; the poll tells when everything is over. */

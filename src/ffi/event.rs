@@ -207,7 +207,7 @@ impl wsp_event {
             RawKind::Dropped(dropped) => wsp_event::dropped(conn, *dropped),
             RawKind::Close(close) => wsp_event::close(conn, data, close),
             RawKind::Upgrade(request) => {
-                let request = request.as_ref().map(wsp_request::new);
+                let request = request.as_deref().map(wsp_request::new);
                 let request = request.map_or(ptr::null(), keep);
                 wsp_event { request, ..wsp_event::new(WSP_EVENT_UPGRADE, conn, data, payload) }
             }

@@ -23,7 +23,9 @@ pub(crate) struct RawEvent<'a> {
 
 pub(crate) enum RawKind<'a> {
     /// `None` if what was valid when it came could not be read again, which would be a bug.
-    Upgrade(Option<Request<'a>>),
+    ///
+    /// In a box, since a head has two kilobytes of headers, and every event is moved.
+    Upgrade(Option<Box<Request<'a>>>),
     Open,
     Message {
         is_text: bool,
@@ -51,14 +53,14 @@ impl Shard {
     /// The events of the last turn from the `from`th on.
     #[inline]
     pub(crate) fn raw_events(&self, from: usize) -> impl Iterator<Item = RawEvent<'_>> {
-        let events = match &self.sink {
-            Sink::Batch(batch) => Some(Events { batch, buffer: &self.reads.buffer }),
-            Sink::Handler(_) => None,
+        let (records, events) = match &self.sink {
+            Sink::Batch(batch) => {
+                let events = Events { batch, buffer: &self.reads.buffer };
+                (batch.records.get(from..).unwrap_or_default(), Some(events))
+            }
+            Sink::Handler(_) => (&[][..], None),
         };
-        events.into_iter().flat_map(move |events| {
-            let records = events.batch.records.get(from..).unwrap_or_default();
-            records.iter().map(move |record| self.raw_event(&events, record))
-        })
+        records.iter().filter_map(move |record| Some(self.raw_event(events.as_ref()?, record)))
     }
 
     /// The host's word. The slot is not given away before the next turn, so it is still the connection's.
@@ -92,7 +94,7 @@ impl Shard {
             }
             Record::Upgrade { conn, bytes, peer } => {
                 let head = http::parse_head(bytes, usize::MAX).ok().flatten();
-                let request = head.map(|head| Request { head, peer: *peer });
+                let request = head.map(|head| Box::new(Request { head, peer: *peer }));
                 RawEvent { conn: *conn, data: 0, payload: &[], kind: RawKind::Upgrade(request) }
             }
             Record::Close { conn, data, closed } => {
@@ -102,5 +104,15 @@ impl Shard {
                 RawEvent { conn: *conn, data: *data, payload, kind: RawKind::Close(close) }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_cheap_to_move() {
+        assert!(size_of::<RawEvent<'_>>() <= 96, "{} bytes", size_of::<RawEvent<'_>>());
     }
 }

@@ -1,0 +1,34 @@
+//! Wrong arguments give a status, and what the library does is seen from C: programs of tests/capi, run with and without
+//! AddressSanitizer.
+
+#![cfg(unix)]
+
+mod capi;
+mod support;
+
+use std::process::Command;
+
+use capi::{C, Program, text};
+
+fn run(name: &str, more: &[&str]) {
+    let source = capi::root().join("tests/capi").join(name).with_extension("c");
+    let flags = [&["-std=c99"], more].concat();
+    let label = format!("{name}{}", if more.is_empty() { "" } else { "-asan" });
+    let program = Program { source, name: &label, compilers: C, flags: &flags };
+    let Some(program) = program.build() else { return };
+    let output = Command::new(program).output().expect("running it");
+    let said = text(&output);
+    assert!(output.status.success() && said.is_empty(), "{}: {said}", output.status);
+}
+
+const SANITIZED: [&str; 2] = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
+
+#[test]
+fn whatever_is_wrong_gives_a_status() {
+    run("errors", &[]);
+}
+
+#[test]
+fn whatever_is_wrong_touches_no_memory() {
+    run("errors", &SANITIZED);
+}
