@@ -186,8 +186,10 @@ fn talk_to_upgrade(example: Example) {
     example.end();
 }
 
+type Talk = (&'static str, &'static str, fn(Example));
+
 /// Each example: its name, where it listens, and what is said to it.
-const EXAMPLES: [(&str, &str, fn(Example)); 5] = [
+const EXAMPLES: [Talk; 5] = [
     ("echo", ANY, talk_to_echo),
     ("push", ANY, talk_to_push),
     ("batch", ANY, talk_to_batch),
@@ -199,9 +201,9 @@ fn talk_to_batch(example: Example) {
     let mut wire = Wire::open_at(example.addr);
     // More than one batch holds, in as few reads as it takes.
     let texts: Vec<String> = (0..2000).map(|n| format!("message {n}")).collect();
-    wire.frames(texts.iter().map(|text| Frame::text(text)));
+    wire.frames(texts.iter().map(Frame::text));
     texts.iter().for_each(|text| wire.expect_text(text));
-    wire.frame(Frame::binary(&[7; 60_000]));
+    wire.frame(Frame::binary([7; 60_000]));
     wire.expect(support::frame::BINARY, [7; 60_000]);
     wire.close(1000);
     example.end();

@@ -103,8 +103,8 @@ impl wsp_callbacks {
         if table.is_null() {
             return Err(Failure::null("callbacks"));
         }
-        // SAFETY: readable, by this function's contract.
-        let size = unsafe { (&raw const (*table).size).read() };
+        // SAFETY: its first field is readable, by this function's contract.
+        let size = unsafe { table.cast::<usize>().read() };
         if !(LEAST_SIZE..=4096).contains(&size) {
             let reason =
                 format!("must be sizeof(wsp_callbacks), here {}", size_of::<wsp_callbacks>());

@@ -387,8 +387,8 @@ pub unsafe extern "C" fn wsp_server_conn_info(
         if info.is_null() {
             return Err(Failure::null("info"));
         }
-        // SAFETY: readable, by this function's contract.
-        let size = unsafe { (&raw const (*info).size).read() };
+        // SAFETY: its first field is readable, by this function's contract.
+        let size = unsafe { info.cast::<usize>().read() };
         if size < size_of::<wsp_conn_info>() {
             let reason = format!("must be sizeof(wsp_conn_info), {}", size_of::<wsp_conn_info>());
             return Err(Failure::argument("info.size", size, reason));

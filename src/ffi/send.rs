@@ -301,10 +301,8 @@ pub unsafe extern "C" fn wsp_server_publish(
         let payload = unsafe { bytes("data", data, len) }?;
         let message = message(kind, payload)?;
         check_room(room)?;
-        Ok(match act_any(server, running, |outlet| outlet.publish(room, message)) {
-            Some(result) => result?,
-            None => running.handle.publish(room, message)?,
-        })
+        let near = act_any(server, running, |outlet| outlet.publish(room, message));
+        Ok(near.unwrap_or_else(|| running.handle.publish(room, message))?)
     })
 }
 
@@ -330,9 +328,7 @@ pub unsafe extern "C" fn wsp_server_broadcast(
         // SAFETY: readable for `len` bytes, by this function's contract.
         let payload = unsafe { bytes("data", data, len) }?;
         let message = message(kind, payload)?;
-        Ok(match act_any(server, running, |outlet| outlet.broadcast(message)) {
-            Some(result) => result?,
-            None => running.handle.broadcast(message)?,
-        })
+        let near = act_any(server, running, |outlet| outlet.broadcast(message));
+        Ok(near.unwrap_or_else(|| running.handle.broadcast(message))?)
     })
 }

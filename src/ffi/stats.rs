@@ -99,8 +99,8 @@ impl wsp_stats {
         if stats.is_null() {
             return Err(Failure::null("stats"));
         }
-        // SAFETY: readable, by this function's contract.
-        let size = unsafe { (&raw const (*stats).size).read() };
+        // SAFETY: its first field is readable, by this function's contract.
+        let size = unsafe { stats.cast::<usize>().read() };
         if size < size_of::<usize>() + size_of::<u64>() {
             let reason = format!("must be sizeof(wsp_stats), {}", size_of::<wsp_stats>());
             return Err(Failure::argument("stats.size", size, reason));
