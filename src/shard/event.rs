@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::connection::ending::{Close, Dropped};
 use crate::connection::id::ConnId;
+#[cfg(feature = "capi")]
 use crate::connection::pieces::Piece;
 use crate::connection::request::{Request, Upgrade};
 use crate::error::{Error, Result};
@@ -259,6 +260,7 @@ impl Outlet<'_> {
     }
 
     /// Sends a frame of a message in pieces to a connection of this shard.
+    #[cfg(feature = "capi")]
     pub(crate) fn piece(&mut self, conn: ConnId, piece: &Piece) -> Result<()> {
         let slot = self.here(conn)?;
         self.core.push_piece(slot, piece, true)
