@@ -32,3 +32,13 @@ fn whatever_is_wrong_gives_a_status() {
 fn whatever_is_wrong_touches_no_memory() {
     run("errors", &SANITIZED);
 }
+
+#[test]
+fn hosted_mode_does_what_the_header_says() {
+    run("hosted", &[]);
+}
+
+#[test]
+fn hosted_mode_touches_no_memory_that_it_must_not() {
+    run("hosted", &SANITIZED);
+}
