@@ -1600,6 +1600,53 @@ wsp_status wsp_server_conn_info(wsp_server *server,
 
 
 /* -----------------------------------------------------------------------------------------------
+ * Whether a connection is there, and whether it is read.
+ * ----------------------------------------------------------------------------------------------- */
+
+/**
+ * Whether a connection is open (or waits for its upgrade to be decided), as far as the calling
+ * thread can know: it may end at any moment. False if `server` is null or stopped. May be called
+ * from any thread; costs no lock.
+ *
+ * The caller sees to it that:
+ * - `server` is null, or the caller holds a reference or is inside one of its callbacks.
+ */
+bool wsp_server_is_alive(wsp_server *server,
+                         wsp_conn_id conn);
+
+/**
+ * Stops reading from a connection, whose peer's system notices and stops sending: for a host that
+ * queues what it is handed and has enough. Messages that were read already still come, up to a read
+ * buffer full (512 KiB). Until `wsp_server_resume`, no ping is sent and no pong missed; that the
+ * peer has gone may be noticed only afterwards. Only on the thread that drives the connection's
+ * shard.
+ *
+ * Errors:
+ * - `WSP_STATUS_WRONG_THREAD`: this thread does not drive the connection's shard.
+ * - `WSP_STATUS_GONE`: no open connection of the shard has this id.
+ * - `WSP_STATUS_INVALID_ARGUMENT`: `server` is null.
+ *
+ * The caller sees to it that:
+ * - `server` is null, or the caller holds a reference or is inside one of its callbacks.
+ */
+wsp_status wsp_server_pause(wsp_server *server,
+                            wsp_conn_id conn);
+
+/**
+ * Reads from a connection again that `wsp_server_pause` has stopped; does nothing to others. Only
+ * on the thread that drives the connection's shard.
+ *
+ * Errors:
+ * - As `wsp_server_pause`.
+ *
+ * The caller sees to it that:
+ * - As `wsp_server_pause`.
+ */
+wsp_status wsp_server_resume(wsp_server *server,
+                             wsp_conn_id conn);
+
+
+/* -----------------------------------------------------------------------------------------------
  * Sockets that the host accepted itself.
  * ----------------------------------------------------------------------------------------------- */
 

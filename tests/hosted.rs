@@ -697,3 +697,52 @@ fn a_flush_sends_at_once() {
     host.shard.flush();
     wire.expect_text("now");
 }
+
+#[test]
+fn a_reset_met_by_a_reply_is_reported_of_the_right_connection() {
+    let mut host = Host::start(|_| {});
+    let (mut wire, conn) = host.open();
+    wire.frame(Frame::text("hello"));
+    // The reset is there before the next turn, which sends the reply before it looks.
+    let mut wire = Some(wire);
+    let answer = |event: &Event<'_>, outlet: &mut Outlet<'_>| {
+        if let Event::Message { conn, message } = event {
+            wire.take().expect("one message").reset();
+            thread::sleep(Duration::from_millis(20));
+            outlet.send(*conn, *message).expect("it is open");
+        }
+    };
+    let ended = host.drive("close", answer, |seen| match seen {
+        Seen::Close(conn, _) => Some(*conn),
+        _ => None,
+    });
+    assert_eq!(ended, conn);
+}
+
+#[test]
+fn a_paused_connection_is_not_read_until_it_is_resumed() {
+    let mut host = Host::start(|_| {});
+    let (mut wire, conn) = host.open();
+    host.shard.outlet().pause(conn).expect("it is open");
+    wire.frame(Frame::text("wait"));
+    let end = Instant::now() + Duration::from_millis(100);
+    while Instant::now() < end {
+        let (events, _) = host.shard.turn(TICK).expect("a turn");
+        assert!(events.is_empty(), "it was read");
+    }
+    // What it is sent leaves all the same.
+    host.shard.outlet().send(conn, "meanwhile").expect("it is open");
+    host.shard.turn(Some(Duration::ZERO)).expect("a turn");
+    wire.expect_text("meanwhile");
+    host.shard.outlet().resume(conn).expect("it is open");
+    let text = host.drive(
+        "message",
+        |_, _| {},
+        |seen| match seen {
+            Seen::Text(_, text) => Some(text.clone()),
+            _ => None,
+        },
+    );
+    assert_eq!(text, "wait");
+    assert!(host.shard.outlet().pause(ConnId::from_raw(u64::MAX)).is_err());
+}

@@ -332,7 +332,7 @@ pub unsafe extern "C" fn wsp_server_set_conn_user(
     })
 }
 
-fn on_driver<T>(
+pub(super) fn on_driver<T>(
     server: &wsp_server,
     running: &Running,
     conn: ConnId,

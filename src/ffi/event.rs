@@ -137,7 +137,8 @@ impl wsp_event {
             flags: 0,
             conn: conn.to_raw(),
             conn_user: user(data),
-            data: payload.as_ptr(),
+            // An empty slice points nowhere, which hosts that look at addresses (Go's collector) do not like.
+            data: if payload.is_empty() { ptr::null() } else { payload.as_ptr() },
             len: payload.len(),
             value: 0,
             request: ptr::null(),

@@ -23,6 +23,7 @@ mod guard;
 mod hosted;
 mod log;
 mod poller;
+mod reading;
 mod request;
 mod response;
 mod send;

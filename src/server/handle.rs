@@ -31,6 +31,11 @@ pub struct ServerHandle {
 }
 
 impl ServerHandle {
+    /// Whether a connection is open, as far as this thread can know: it may end at any moment.
+    pub fn is_alive(&self, id: ConnId) -> bool {
+        self.fleet.is_alive(id)
+    }
+
     /// Queues a message for one connection. If its outbox is full when its shard takes the message,
     /// [`slow_consumer`](crate::Config::slow_consumer) decides.
     ///

@@ -119,9 +119,9 @@ impl Core {
         self.uncount(peer, refused);
     }
 
-    /// Gives back the slots of what has ended. No call for them may be due any more.
-    pub(super) fn recycle(&mut self) {
-        for slot in std::mem::take(&mut self.ended) {
+    /// Gives back slots of what has ended. No call for them may be due any more.
+    pub(super) fn recycle(&mut self, ended: &mut Vec<u32>) {
+        for slot in ended.drain(..) {
             self.entries.remove(slot);
         }
     }

@@ -419,7 +419,7 @@ impl Core {
         }
         let paused = !entry.interest.read;
         let pauses = match entry.phase {
-            Phase::Open if queued > limit => true,
+            Phase::Open if entry.held || queued > limit => true,
             Phase::Open if !below_half => paused,
             Phase::Deciding(_) => true,
             _ => false,

@@ -24,6 +24,8 @@ pub(super) struct Entry {
     pub(super) dirty: bool,
     /// Our direction has ended.
     pub(super) fin_sent: bool,
+    /// The host does not want it to be read for now.
+    pub(super) held: bool,
     pub(super) phase: Phase,
     /// When the phase began.
     pub(super) since: Tick,
@@ -67,6 +69,7 @@ impl Entry {
             refused: false,
             dirty: false,
             fin_sent: false,
+            held: false,
             phase: Phase::Handshake(Box::default()),
             since: now,
             last_read: now,

@@ -14,6 +14,7 @@
 //! | `mailbox`, `commands` | calls from other threads |
 //! | `sink`, `handler`, `conn` | calls to the handler, and what it can do in them |
 //! | `event` | hosted mode: batches instead of calls |
+//! | `holding` | a host that wants to read no more for now |
 
 pub(crate) mod adopt;
 pub(crate) mod census;
@@ -26,6 +27,7 @@ mod dispatch;
 mod entry;
 pub(crate) mod event;
 pub(crate) mod handler;
+mod holding;
 pub(crate) mod mailbox;
 #[cfg(feature = "capi")]
 pub(crate) mod raw;
@@ -56,6 +58,8 @@ pub struct Shard {
     ready: Vec<Ready>,
     due: Vec<u32>,
     commands: Vec<Command>,
+    /// Slots whose last event the host has been handed: they are given back when it is done with the batch.
+    handed: Vec<u32>,
 }
 
 /// The read buffer: shared by all connections, since each read is done with before the next.
@@ -92,7 +96,15 @@ impl Shard {
         let start = buffer.as_ptr().addr();
         let core = Core::new(index, fleet, reactor, start..start + buffer.len());
         let reads = Reads { buffer, used: 0 };
-        Shard { core, sink, reads, ready: Vec::new(), due: Vec::new(), commands: Vec::new() }
+        Shard {
+            core,
+            sink,
+            reads,
+            ready: Vec::new(),
+            due: Vec::new(),
+            commands: Vec::new(),
+            handed: Vec::new(),
+        }
     }
 
     /// Which of the server's shards this is: the number in its connections' [ids](crate::ConnId::shard).
@@ -112,14 +124,15 @@ impl Shard {
     ///   were handed out before.
     /// - [`Error::Io`]: the system's readiness queue failed.
     pub fn turn(&mut self, timeout: Option<Duration>) -> Result<(Events<'_>, Outlet<'_>)> {
-        if self.core.is_drained() && self.core.stats.sockets == 0 {
+        let told = self.core.notices.is_empty();
+        if self.core.is_drained() && self.core.stats.sockets == 0 && told {
             return Err(Error::ShutDown);
         }
         self.core.flush_dirty(&self.reads.buffer);
         if let Sink::Batch(batch) = &mut self.sink {
             batch.clear();
         }
-        self.core.recycle();
+        self.core.recycle(&mut self.handed);
         self.reads.used = 0;
         // What the flush brought about is handed out now, and without waiting for more.
         self.open_decided();
@@ -131,6 +144,8 @@ impl Shard {
             self.core.cut();
             self.sink.deliver(&mut self.core);
         }
+        // What ends from now on, by the host's calls or by the next flush, is reported with the next batch.
+        self.handed.append(&mut self.core.ended);
         self.publish();
         let Shard { core, sink, reads, .. } = self;
         match sink {
@@ -164,14 +179,20 @@ impl Shard {
             self.open_adopted();
             self.core.flush_dirty(&self.reads.buffer);
             self.sink.deliver(&mut self.core);
-            self.core.recycle();
+            self.recycle();
             self.publish();
         }
         self.core.cut();
         self.sink.deliver(&mut self.core);
-        self.core.recycle();
+        self.recycle();
         self.publish();
         Ok(())
+    }
+
+    /// Gives back the slots of what has ended: the handler knows of it.
+    fn recycle(&mut self) {
+        self.handed.append(&mut self.core.ended);
+        self.core.recycle(&mut self.handed);
     }
 
     /// Waits, and acts upon what happened.

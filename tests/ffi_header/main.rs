@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The files of src/ffi/ that say something to C, in the order in which a reader wants them.
-const FILES: [&str; 16] = [
+const FILES: [&str; 17] = [
     "status",
     "version",
     "log",
@@ -26,6 +26,7 @@ const FILES: [&str; 16] = [
     "send",
     "stream",
     "conn",
+    "reading",
     "adopt",
     "stats",
     "poller",
