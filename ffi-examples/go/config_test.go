@@ -1,0 +1,102 @@
+package wspoll
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestBadSettingsAreNamed(t *testing.T) {
+	for name, test := range map[string]struct {
+		config Config
+		field  string
+		value  string
+	}{
+		"by the library": {Config{Settings: map[string]string{"slow_consumer": "perhaps"}}, "slow_consumer", "perhaps"},
+		"unknown":        {Config{Settings: map[string]string{"colour": "red"}}, "colour", "red"},
+		"together":       {Config{PingInterval: time.Minute, PongTimeout: time.Second}, "pong_timeout", ""},
+		"address":        {Config{Addr: "127.0.0.1:http:1"}, "listen", "127.0.0.1:http:1"},
+		"shards":         {Config{Shards: -1}, "Shards", "-1"},
+		"compression":    {Config{EnableCompression: true}, "EnableCompression", "true"},
+		"read limit":     {Config{ReadLimit: -1}, "ReadLimit", "-1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Listen(context.Background(), test.config)
+			var bad *SettingError
+			if !errors.As(err, &bad) {
+				t.Fatalf("%v", err)
+			}
+			if bad.Name != test.field || test.value != "" && bad.Value != test.value || bad.Reason == "" {
+				t.Fatalf("%#v", bad)
+			}
+		})
+	}
+}
+
+func TestTakenAddressIsAnError(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	_, err = Listen(context.Background(), Config{Addr: listener.Addr().String()})
+	if err == nil || !strings.Contains(err.Error(), listener.Addr().String()) {
+		t.Fatalf("%v", err)
+	}
+}
+
+func TestSeveralAddressesAndShardsLikeGo(t *testing.T) {
+	server := start(t, Config{Addr: "localhost:0", Addrs: []string{"127.0.0.1:0"}, Handler: HandlerFuncs{Message: echo}})
+	if len(server.Addrs()) != 2 || len(server.shards) != runtime.GOMAXPROCS(0) {
+		t.Fatal(server.Addrs(), len(server.shards))
+	}
+	for _, addr := range server.Addrs() {
+		conn := dialWith(t, "ws://"+addr.String(), nil, nil)
+		send(t, conn, TextMessage, "hello")
+		expect(t, conn, TextMessage, "hello")
+	}
+	stats := server.Stats()
+	if stats.Opened != 2 {
+		t.Fatalf("%+v", stats)
+	}
+}
+
+// The two defaults that are typed here again are those of the library.
+func TestDefaultsAreTheLibrarys(t *testing.T) {
+	source, err := os.ReadFile("../../src/config/mod.rs")
+	if err != nil {
+		t.Skip("the library's source is not here")
+	}
+	for _, line := range []string{
+		"DEFAULT_MAX_MAILBOX_BYTES: usize = 64 * 1024 * 1024;",
+		"DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(10);",
+	} {
+		if !strings.Contains(string(source), line) {
+			t.Errorf("no longer so: %s", line)
+		}
+	}
+	if defaultMailboxBytes != 64*1024*1024 || defaultDrainTimeout != 10*time.Second {
+		t.Error("no longer so here")
+	}
+}
+
+func TestReadLimitCloses(t *testing.T) {
+	server := start(t, Config{ReadLimit: 100, Handler: HandlerFuncs{Message: echo}})
+	conn := dial(t, server)
+	send(t, conn, TextMessage, strings.Repeat("x", 100))
+	expect(t, conn, TextMessage, strings.Repeat("x", 100))
+	send(t, conn, TextMessage, strings.Repeat("x", 101))
+	for {
+		if _, _, err := conn.ReadMessage(); err != nil {
+			if !strings.Contains(err.Error(), "1009") {
+				t.Fatal(err)
+			}
+			return
+		}
+	}
+}

@@ -1,0 +1,7 @@
+//go:build !unix
+
+package wspoll
+
+func duplicate(uintptr) (uintptr, error) { return 0, ErrUnsupported }
+
+func closeDescriptor(uintptr) {}
