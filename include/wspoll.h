@@ -632,7 +632,10 @@ typedef struct wsp_event {
     wsp_conn_id conn;
     /** The connection's user pointer, null unless the host has set one. */
     void *conn_user;
-    /** Message, fragment, pong: the payload. Close: the reason, UTF-8 without a NUL. Never null. */
+    /**
+     * Message, fragment, pong: the payload. Close: the reason, UTF-8 without a NUL. Null where
+     * `len` is 0.
+     */
     const uint8_t *data;
     /** How many bytes `data` has. */
     size_t len;

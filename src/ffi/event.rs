@@ -108,7 +108,7 @@ pub struct wsp_event {
     pub conn: wsp_conn_id,
     /// The connection's user pointer, null unless the host has set one.
     pub conn_user: *mut c_void,
-    /// Message, fragment, pong: the payload. Close: the reason, UTF-8 without a NUL. Never null.
+    /// Message, fragment, pong: the payload. Close: the reason, UTF-8 without a NUL. Null where `len` is 0.
     pub data: *const u8,
     /// How many bytes `data` has.
     pub len: usize,

@@ -192,7 +192,7 @@ static void adopted(wsp_server *server, int *word) {
     event = next(server);
     CHECK(event.kind == WSP_EVENT_OPEN && event.conn_user == word);
     event = next(server);
-    CHECK(event.kind == WSP_EVENT_MESSAGE && event.len == 0 && event.data != NULL);
+    CHECK(event.kind == WSP_EVENT_MESSAGE && event.len == 0 && event.data == NULL);
     CHECK(wsp_server_set_conn_user(server, event.conn, NULL) == WSP_STATUS_OK);
     close(client);
     event = next(server);
