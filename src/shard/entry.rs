@@ -1,6 +1,6 @@
 //! What a shard keeps of one connection.
 //!
-//! This is all the memory that an idle open connection costs, but for a timer link (12 bytes) and a generation (4).
+//! This is all the memory that an idle open connection costs, but for a timer link (16 bytes) and a generation (4).
 //! Buffers hang on it only while a partial frame or an unsent byte exists.
 
 use std::net::SocketAddr;
