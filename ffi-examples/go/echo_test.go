@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -237,6 +238,19 @@ func TestManyGoroutinesWriteWhileConnectionsComeAndGo(t *testing.T) {
 				defer shard.mu.Unlock()
 				return len(shard.values) == 0
 			})
+		}
+	})
+}
+
+// With one processor the driver has to make room for the handlers: it must neither wait nor spin while they are due.
+func TestOneProcessorIsEnough(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	modes(t, func(t *testing.T, inline bool) {
+		server := start(t, Config{Inline: inline, Handler: HandlerFuncs{Message: echo}})
+		conn := dial(t, server)
+		for i := range 2000 {
+			send(t, conn, TextMessage, fmt.Sprint(i))
+			expect(t, conn, TextMessage, fmt.Sprint(i))
 		}
 	})
 }

@@ -173,13 +173,15 @@ func (s *shard) dispatch(events []event, full bool) {
 		for i := range events {
 			s.handle(&events[i])
 		}
-	} else if len(events) > 0 {
-		s.workers.mu.Lock()
-		for i := range events {
-			s.handle(&events[i])
+	} else {
+		if len(events) > 0 {
+			s.workers.mu.Lock()
+			for i := range events {
+				s.handle(&events[i])
+			}
+			s.workers.start()
+			s.workers.mu.Unlock()
 		}
-		s.workers.start()
-		s.workers.mu.Unlock()
 		s.workers.yield()
 	}
 	if !full && len(s.opening) > 0 {

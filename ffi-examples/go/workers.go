@@ -134,7 +134,7 @@ func (w *workers) waiting() bool {
 // yield lets the workers run where they have no other processor: their answers leave with the next call then, and not after
 // the runtime has noticed that the driver sits in C.
 func (w *workers) yield() {
-	if runtime.GOMAXPROCS(0) == 1 {
+	if w.waiting() {
 		runtime.Gosched()
 	}
 }
