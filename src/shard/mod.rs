@@ -7,7 +7,9 @@
 //! |---|---|
 //! | `dispatch` | reads, decodes, calls |
 //! | `upgrade` | from the request to the open connection |
-//! | `core` | outboxes: queueing, flushing, slow consumers |
+//! | `core` | the state that all of these act upon |
+//! | `queueing`, `flushing` | outboxes: what goes in, slow consumers; what leaves |
+//! | `fanout` | from one message to those who get it |
 //! | `closing` | the ends of connections |
 //! | `deadlines` | timers |
 //! | `adopt` | sockets that the host accepted itself |
@@ -26,9 +28,12 @@ mod deadlines;
 mod dispatch;
 mod entry;
 pub(crate) mod event;
+mod fanout;
+mod flushing;
 pub(crate) mod handler;
 mod holding;
 pub(crate) mod mailbox;
+mod queueing;
 #[cfg(feature = "capi")]
 pub(crate) mod raw;
 mod sink;
