@@ -30,8 +30,8 @@ use super::pieces::Piece;
 /// Slices in one vectored send. Linux takes 1024; beyond some dozens there is nothing to gain.
 pub(crate) const MAX_SLICES: usize = 64;
 
-/// From this size on a payload in the read buffer is sent from there instead of being copied: a slice of a vectored
-/// send costs the kernel about what copying 1 KiB costs.
+/// From this size on a payload in the read buffer is sent from there instead of being copied. An estimate, not
+/// a measurement: a slice of a vectored send costs the kernel some ten nanoseconds, and two are needed.
 const LEND_MIN: usize = 2048;
 
 /// From this size on a shared frame is queued by reference; below, a copy is smaller than the reference's queue entry
@@ -161,7 +161,7 @@ impl Outbox {
             _ => {
                 self.bytes.reserve(header.len() + payload.len());
                 // In pieces whose length the compiler knows: a copy through memory of two bytes that were just
-                // written one by one stalls for longer than all the rest of this takes.
+                // written one by one stalls; in a profile at depth 32 that was a third of this call.
                 match header_len {
                     2 => self.bytes.extend_from_slice(&[header[0], header[1]]),
                     4 => {
