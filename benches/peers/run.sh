@@ -6,7 +6,9 @@
 #   run.sh [--scenario x,y] [--only a,b] [--rounds N] [--secs T] [--warm W] [--server 'name | kind | port | command']...
 #          [--noise PCT] [--retries N] [--wait-quiet SEC] [--out FILE.tsv]
 #
-# Scenarios: echo32d1 echo32 echo1k echo64k (the default, with idle), echo1ku echo64kt echo10k fanout.
+# Scenarios: echo32d1 echo32 echo1k echo64k (the default, with idle), echo1ku echo64kt echo10k; pushes: fanout (one room of
+# 5,000), fanout64 (64 rooms), last (10,000 receivers, one broadcast at a time), paced and stalled (9,900 receivers, 20
+# broadcasts a second; in stalled, 100 more that never read), trickle (1,000 receivers, 100 messages a second to each).
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 BIN=$("$here/build.sh") || exit 1
@@ -28,7 +30,7 @@ while [ $# -gt 0 ]; do
     --wait-quiet) wait_quiet=$2 ;;
     --out) out=$2 ;;
     *)
-        sed -n '2,9s/^# \{0,1\}//p' "$0"
+        sed -n '2,11s/^# \{0,1\}//p' "$0"
         exit 2
         ;;
     esac
@@ -46,6 +48,11 @@ load_of() { # scenario -> arguments of wsload
     echo10k) echo "echo -c 10000 -s 128 -d 1" ;;
     idle) echo "idle -c 15000 -s 128 -T" ;;
     fanout) echo "fanout -P /broadcast -c 5000 -s 128 -d 4" ;;
+    fanout64) echo "fanout -P /broadcast -c 5000 -s 128 -d 4 -R 64" ;;
+    last) echo "fanout -P /broadcast -c 10000 -s 128 -d 1" ;;
+    paced) echo "fanout -P /broadcast -c 9900 -s 128 -d 64 -r 20" ;;
+    stalled) echo "fanout -P /broadcast -c 9900 -s 128 -d 64 -r 20 -Z 100" ;;
+    trickle) echo "fanout -P /broadcast -c 1000 -s 128 -d 64 -r 100" ;;
     *) return 1 ;;
     esac
 }
@@ -66,6 +73,7 @@ while IFS='|' read -r name kind port command; do
     command=${command//\$PORT/$port}
     command=${command//\$BIN/$BIN}
     command=${command//\$TARGET/$TARGET}
+    command -v "${command%% *}" >/dev/null || { echo "run.sh: $name is not built, left out" >&2; continue; }
     names+=("$name") kinds+=("$kind") ports+=("$port") commands+=("$command")
 done < <(cat "$here/servers.conf"; printf '%s\n' "${added[@]:-}")
 [ ${#names[@]} -gt 0 ] || { echo "run.sh: no server selected" >&2; exit 2; }
@@ -111,6 +119,7 @@ measure() { # index scenario round
     case ${kinds[$i]} in
     raw) [[ $load == echo* ]] || return 0; load=raw${load#echo} ;;
     ws-) [[ $load == fanout* ]] && return 0 ;;
+    ws1) [[ $load == *-R* ]] && return 0 ;;
     esac
     # The load generator spins (-x), or waking it would be charged to the server.
     if [[ $scenario == idle ]]; then load="$load -t 1"; else load="$load -t $secs -w $warm -x"; fi
@@ -128,7 +137,7 @@ measure() { # index scenario round
         stop
         printf '%s\t%s\t%s\t%s\t%s\n' "$scenario" "$round" "${names[$i]}" "$try" "${line:-RESULT failed}" >>"$out"
         printf '%-9s round %s  %-12s %s\n' "$scenario" "$round" "${names[$i]}" \
-            "$(grep -oE '(msgs_s|srv_ns_msg|p50_us|p99_us|errs|foreign|bytes_per_conn|conn_rate)=[^ ]*' <<<"$line" | tr '\n' ' ')"
+            "$(grep -oE '(msgs_s|srv_ns_msg|p50_us|p99_us|each_p99_us|late|errs|foreign|bytes_per_conn|conn_rate)=[^ ]*' <<<"$line" | tr '\n' ' ')"
         # Others used the CPUs: once more.
         foreign=$(sed -n 's/.*foreign=\(-\{0,1\}[0-9.]*\).*/\1/p' <<<"$line")
         [ -n "$foreign" ] && awk "BEGIN{exit !($foreign > $noise)}" || break

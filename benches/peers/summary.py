@@ -17,8 +17,13 @@ TITLES = {
     "echo10k": "10,000 connections, 128 B text, depth 1",
     "idle": "15,000 idle connections",
     "fanout": "5,000 connections, 128 B text broadcast to all, 4 outstanding",
+    "fanout64": "5,000 connections in 64 rooms, 128 B text published to each room, 4 outstanding in each",
+    "last": "10,000 receivers of one 128 B broadcast after the other; p50 and p99 are those of the last receiver",
+    "paced": "9,900 receivers, 20 broadcasts of 128 B a second",
+    "stalled": "9,900 receivers, 20 broadcasts of 128 B a second, and 100 more that never read",
+    "trickle": "1,000 receivers, 100 messages of 128 B a second to each",
 }
-BASES = ["raw-epoll", "limit-ws"]
+BASES = ["raw-epoll", "limit-ws", "uws"]
 
 
 def read(path):
