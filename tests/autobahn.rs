@@ -2,13 +2,15 @@
 //!
 //! tests/autobahn/README.md tells how it is installed.
 
+#![cfg(feature = "cli")]
+
 mod support;
 
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::command::Wspoll;
+use support::command::Server;
 use support::tools;
 
 /// What is not in it: 12 and 13, compression, which no server is asked for until this one offers it.
@@ -24,7 +26,7 @@ fn every_case_passes_strictly() {
     }
     // 9.1.6 and 9.2.6 send 16 MiB; an outbox must hold what comes back at once.
     let arguments = ["--max-message-size", "16MiB", "--shards", "2"];
-    let Some(server) = Wspoll::start(&arguments) else { return };
+    let server = Server::start(&arguments);
     let report = Path::new(env!("CARGO_TARGET_TMPDIR")).join("autobahn");
     let run = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/autobahn/run.sh"))
         .arg(format!("ws://{}/", server.addr))

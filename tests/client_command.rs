@@ -1,6 +1,7 @@
 //! `wspoll client`: what it counts, and what it exits with.
 
-mod program;
+#![cfg(feature = "cli")]
+
 mod support;
 
 use std::net::{SocketAddr, TcpListener};
@@ -9,8 +10,8 @@ use std::thread;
 
 use async_tungstenite::tungstenite::{self, Message};
 
-use program::{Ended, Program, Server};
 use support::Peer;
+use support::command::{Ended, Program, Server};
 
 /// What the client printed, by key.
 struct Report {

@@ -1,6 +1,7 @@
 //! `wspoll serve`: settings and where they come from, the line it prints, the paths it serves, how it ends.
 
-mod program;
+#![cfg(feature = "cli")]
+
 mod support;
 
 use std::fs;
@@ -12,7 +13,7 @@ use std::process;
 use async_tungstenite::tungstenite::Message;
 use wspoll::Config;
 
-use program::{Ended, Program, Server};
+use support::command::{Ended, Program, Server};
 use support::{Frame, PATIENCE, Peer, Wire};
 
 #[test]

@@ -1,6 +1,7 @@
 //! The demo page in a browser: open, send text and binary, see the echo, close.
 
-mod program;
+#![cfg(feature = "cli")]
+
 mod support;
 
 use std::net::SocketAddr;
@@ -13,7 +14,7 @@ use data_encoding::BASE64;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use program::{Program, Server};
+use support::command::{Program, Server};
 use support::{Peer, Wire, tools};
 
 #[test]

@@ -2,6 +2,8 @@
 //!
 //! The server is the command, a process of its own, whose memory and files are those of one attack only.
 
+#![cfg(feature = "cli")]
+
 mod support;
 
 use std::net::SocketAddr;
@@ -9,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use support::command::Wspoll;
+use support::command::Server;
 use support::frame::BINARY;
 use support::wire::request;
 use support::{Frame, Wire, eventually, process, tools};
@@ -21,7 +23,7 @@ const SLACK: u64 = 8 << 20;
 ///
 /// The server may grow to its working size (pools, slabs, what the allocator keeps), but not from attack to attack.
 fn withstands(arguments: &[&str], attack: impl Fn(SocketAddr)) {
-    let Some(server) = Wspoll::start(arguments) else { return };
+    let server = Server::start(arguments);
     let (pid, addr) = (server.pid(), server.addr);
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -106,7 +108,7 @@ fn half_handshakes() {
 fn a_gigabyte_in_the_header_reserves_nothing() {
     const MANY: usize = 300;
     let arguments = ["--max-message-size", "1GiB", "--shards", "1"];
-    let Some(server) = Wspoll::start(&arguments) else { return };
+    let server = Server::start(&arguments);
     let mut wires: Vec<Wire> = (0..MANY).map(|_| Wire::open_at(server.addr)).collect();
     let before = process::resident_bytes(server.pid());
     for (at, wire) in wires.iter_mut().enumerate() {
@@ -172,7 +174,7 @@ fn ten_thousand_connections_that_never_send() {
         tools::skip(&format!("{limit} descriptors allow no 10,000 connections"));
         return;
     }
-    let Some(server) = Wspoll::start(&["--handshake-timeout", "5m"]) else { return };
+    let server = Server::start(&["--handshake-timeout", "5m"]);
     let pid = server.pid();
     let mut bystander = Wire::open_at(server.addr);
     bystander.echo("before");
@@ -359,7 +361,7 @@ fn slow_readers_cost_no_more_than_their_outboxes() {
     const READERS: usize = 40;
     const OUTBOX: u64 = 256 * 1024;
     let arguments = ["--max-outbox-bytes", "256KiB", "--write-timeout", "0", "--shards", "1"];
-    let Some(server) = Wspoll::start(&arguments) else { return };
+    let server = Server::start(&arguments);
     let pid = server.pid();
     let mut bystander = Wire::open_at(server.addr);
     bystander.echo("before");

@@ -388,14 +388,14 @@ fn a_message_larger_than_the_mailbox_does_not_look_like_a_full_one() {
     wire.expect_text("small");
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "cli"))]
 #[test]
 fn without_descriptors_accepting_backs_off_does_not_spin_and_recovers() {
     use rlimit::Resource;
-    use support::command::Wspoll;
+    use support::command::Server;
     use support::{process, tools};
 
-    let Some(command) = Wspoll::start(&["--shards", "1"]) else { return };
+    let command = Server::start(&["--shards", "1"]);
     let pid = command.pid();
     let Some(open) = tools::require_reading("open files", process::open_files(pid)) else { return };
     const ROOM: usize = 20;
