@@ -43,12 +43,16 @@ mod server;
 mod shard;
 
 pub use config::{Config, Origin, Setting, SlowConsumer};
-pub use connection::ending::{Close, CloseCause, DropReason, Dropped};
+pub use connection::ending::{Close, CloseCause, DropReason, Dropped, Ended};
 pub use connection::id::ConnId;
 pub use connection::request::{Request, Response, Upgrade};
 pub use error::{Error, InvalidSetting, IoContext, Result};
 pub use protocol::message::{Fragment, Message};
-pub use server::{Builder, MessageStream, Server, ServerHandle, raise_file_limit};
+pub use protocol::owned::MessageBuf;
+pub use server::{
+    AsyncServer, Builder, Connection, DEFAULT_QUEUED_MESSAGES, DEFAULT_WAITING_CONNECTIONS,
+    Incoming, MessageStream, Server, ServerHandle, raise_file_limit,
+};
 pub use shard::Shard;
 pub use shard::adopt::Adopted;
 pub use shard::conn::Conn;

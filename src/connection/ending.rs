@@ -1,6 +1,7 @@
 //! How a connection ended, and what was lost on the way.
 
 use std::io;
+use std::sync::Arc;
 
 use crate::protocol::close;
 
@@ -84,6 +85,50 @@ impl<'a> Close<'a> {
     /// Who or what ended it.
     pub fn cause(&self) -> CloseCause {
         self.cause
+    }
+}
+
+/// How a connection ended, kept: what an async [`Connection`](crate::Connection) gives when no message comes any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    sent: Option<u16>,
+    received: Received,
+    cause: CloseCause,
+    reason: Arc<str>,
+}
+
+impl Ended {
+    /// Without a close frame, for this cause.
+    pub(crate) fn cut(cause: CloseCause) -> Ended {
+        Ended { sent: None, received: Received::Nothing, cause, reason: Arc::from("") }
+    }
+
+    /// The same as a handler is told it.
+    pub fn as_close(&self) -> Close<'_> {
+        let Ended { sent, received, cause, reason } = self;
+        Close { sent: *sent, received: *received, reason, cause: *cause }
+    }
+
+    /// [`Close::code`].
+    pub fn code(&self) -> u16 {
+        self.as_close().code()
+    }
+
+    /// [`Close::cause`].
+    pub fn cause(&self) -> CloseCause {
+        self.cause
+    }
+
+    /// [`Close::reason`].
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+impl From<&Close<'_>> for Ended {
+    fn from(close: &Close<'_>) -> Ended {
+        let Close { sent, received, cause, reason } = *close;
+        Ended { sent, received, cause, reason: Arc::from(reason) }
     }
 }
 

@@ -8,4 +8,5 @@ pub mod handshake;
 pub mod http;
 pub mod mask;
 pub mod message;
+pub mod owned;
 pub mod utf8;

@@ -14,6 +14,7 @@ use crate::shard::mailbox::{Fleet, Mailbox};
 
 use super::Server;
 use super::acceptor::{self, Acceptor};
+use super::incoming::{AsyncServer, QueueLimits};
 
 /// A server to be. Each setting has a method; [`Config`] says what they mean.
 #[derive(Default)]
@@ -23,6 +24,7 @@ pub struct Builder {
     listen: Vec<String>,
     handler: Option<Arc<dyn Handler>>,
     decides_upgrades: bool,
+    queues: QueueLimits,
     on_thread_start: Option<ThreadHook>,
     on_thread_stop: Option<ThreadHook>,
 }
@@ -66,6 +68,29 @@ impl Builder {
     /// [`Outlet::accept`](crate::Outlet::accept), instead of being accepted when they are valid.
     pub fn decide_upgrades(mut self, yes: bool) -> Builder {
         self.decides_upgrades = yes;
+        self
+    }
+
+    /// For [`start_async`](Self::start_async): messages that may wait for [`Connection::recv`](crate::Connection::recv);
+    /// while as many do, the connection is not read. [`DEFAULT_QUEUED_MESSAGES`](crate::DEFAULT_QUEUED_MESSAGES).
+    pub fn max_received_messages(mut self, most: usize) -> Builder {
+        self.queues.received = most;
+        self
+    }
+
+    /// For [`start_async`](Self::start_async): messages that may wait to be sent;
+    /// [`Connection::send`](crate::Connection::send) waits while as many do.
+    /// [`DEFAULT_QUEUED_MESSAGES`](crate::DEFAULT_QUEUED_MESSAGES).
+    pub fn max_sent_messages(mut self, most: usize) -> Builder {
+        self.queues.sent = most;
+        self
+    }
+
+    /// For [`start_async`](Self::start_async): open connections that may wait for
+    /// [`Incoming::next`](crate::Incoming::next); more are answered with 503.
+    /// [`DEFAULT_WAITING_CONNECTIONS`](crate::DEFAULT_WAITING_CONNECTIONS).
+    pub fn max_waiting_connections(mut self, most: usize) -> Builder {
+        self.queues.waiting = most;
         self
     }
 
@@ -191,8 +216,17 @@ impl Builder {
     /// - [`Error::Io`]: an address cannot be listened on, or the system refuses a poller or a thread. Nothing runs then.
     pub fn start(mut self) -> Result<Server> {
         let handler = self.handler.take().unwrap_or_else(|| Arc::new(Silent));
+        self.start_with(|_| handler)
+    }
+
+    /// Starts the server with the handler that `make` gives it, once the configuration is whole.
+    pub(super) fn start_with(
+        mut self,
+        make: impl FnOnce(&Config) -> Arc<dyn Handler>,
+    ) -> Result<Server> {
         let (first, last) = (self.on_thread_start.take(), self.on_thread_stop.take());
         let (fleet, reactors, listeners) = self.prepare()?;
+        let handler = make(&fleet.config);
         let mut threads = Vec::with_capacity(reactors.len());
         for (index, reactor) in reactors.into_iter().enumerate() {
             let shard = Shard::managed(index, Arc::clone(&fleet), reactor, Arc::clone(&handler));
@@ -215,6 +249,26 @@ impl Builder {
         }
         let threads = threads.into_iter().collect::<Result<Vec<_>>>()?;
         Ok(Server::new(fleet, acceptor?, threads))
+    }
+
+    /// Starts the server on threads of its own and hands out its connections as values to be awaited:
+    /// [`AsyncServer::incoming`]. They need no executor of a particular kind.
+    ///
+    /// Of a [`handler`](Self::handler), `on_upgrade` and `on_request` are called, which decide who is let in;
+    /// without one everybody is.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start); [`Error::InvalidSetting`] also if a queue has no room for anything, or
+    /// [`stream_fragments`](Config::stream_fragments) is set: connections are received whole messages from.
+    pub fn start_async(mut self) -> Result<AsyncServer> {
+        self.queues.validate()?;
+        if self.config.stream_fragments {
+            let reason = "an async server hands out whole messages";
+            return Err(Error::setting("stream_fragments", true, reason));
+        }
+        let (gate, limits) = (self.handler.take(), self.queues);
+        AsyncServer::start(gate, limits, |make| self.start_with(make))
     }
 
     /// Starts the server without threads for its shards: the host drives each by [`Shard::turn`], on whichever thread

@@ -209,6 +209,11 @@ impl ServerHandle {
         self.fleet.post(id.shard(), Command::Piece { id, piece })
     }
 
+    /// Has the handler called for a connection, by `on_drain`.
+    pub(super) fn nudge(&self, id: ConnId) -> Result<()> {
+        self.fleet.post(id.shard(), Command::Nudge { id })
+    }
+
     /// Takes over a socket that the host has accepted itself. The socket is the server's from here on: if the call
     /// fails, it is closed.
     ///

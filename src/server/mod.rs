@@ -3,10 +3,14 @@
 mod acceptor;
 mod builder;
 mod handle;
+mod incoming;
 mod stream;
 
 pub use builder::{Builder, raise_file_limit};
 pub use handle::ServerHandle;
+pub use incoming::{
+    AsyncServer, Connection, DEFAULT_QUEUED_MESSAGES, DEFAULT_WAITING_CONNECTIONS, Incoming,
+};
 pub use stream::MessageStream;
 
 use std::net::SocketAddr;

@@ -101,7 +101,7 @@ impl Shard {
             return;
         }
         self.core.open_upgraded(slot, arrival);
-        self.sink.open(&mut self.core, slot);
+        self.sink.open(&mut self.core, slot, None);
         let Shard { core, sink, reads, .. } = self;
         if len > 0 && core.entries.get(slot).is_some_and(|entry| entry.is_known()) {
             dispatch(core, sink, reads, slot, len);

@@ -83,6 +83,9 @@ impl Core {
                     let _ = self.decide(slot, *upgrade);
                 }
             }
+            Command::Nudge { id } => {
+                self.notices.extend(self.find_open(id).map(Notice::Drain));
+            }
             Command::Drain { deadline } => self.drain(deadline),
         }
     }

@@ -63,6 +63,15 @@ impl Conn<'_> {
         self.core.entries.get(self.slot).map_or(0, |entry| entry.queued())
     }
 
+    /// Has `on_drain` called once less than half the bound waits, as a refused message has.
+    pub(crate) fn owe_drain(&mut self) {
+        if let Some(outbox) =
+            self.core.entries.get_mut(self.slot).and_then(|entry| entry.outbox.as_mut())
+        {
+            outbox.owes_drain = true;
+        }
+    }
+
     /// Sends a message to this peer.
     ///
     /// An answer of about the size of what came always has room: reading pauses while more than

@@ -34,6 +34,16 @@ pub trait Handler: Send + Sync + 'static {
         let _ = conn;
     }
 
+    /// The connection is open, by this request: a second look at it, so that nothing need be kept between
+    /// [`on_upgrade`](Self::on_upgrade) and [`on_open`](Self::on_open). By default calls that.
+    ///
+    /// A connection whose upgrade the host answered itself ([`Adopted::upgraded`](crate::Adopted::upgraded)) has no
+    /// request: then only `on_open` is called.
+    fn on_open_by(&self, conn: &mut Conn<'_>, request: &Request<'_>) {
+        let _ = request;
+        self.on_open(conn);
+    }
+
     /// A message came. It lies in the shard's read buffer and is gone when this returns.
     fn on_message(&self, conn: &mut Conn<'_>, message: Message<'_>) {
         let _ = (conn, message);

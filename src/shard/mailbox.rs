@@ -72,6 +72,10 @@ pub(crate) enum Command {
         id: ConnId,
         upgrade: Box<Upgrade>,
     },
+    /// Call `on_drain`: there is something to do for this connection.
+    Nudge {
+        id: ConnId,
+    },
     /// Close everything; cut what is left at the deadline.
     Drain {
         deadline: Instant,
@@ -98,9 +102,10 @@ impl Command {
             }
     }
 
-    /// A connection that is handed over, or the end, is never refused for want of room.
+    /// A connection that is handed over, or the end, is never refused for want of room; nor is a nudge, of which each
+    /// connection has one under way at most.
     fn is_bounded(&self) -> bool {
-        !matches!(self, Command::Adopt { .. } | Command::Drain { .. })
+        !matches!(self, Command::Adopt { .. } | Command::Nudge { .. } | Command::Drain { .. })
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::connection::ending::{Close, CloseCause};
 use crate::connection::request::{Decision, Request, Response, Upgrade};
 use crate::protocol::close;
+use crate::protocol::http;
 use crate::protocol::message::{Decoder, Fragment, Message};
 
 use super::conn::Conn;
@@ -68,9 +69,17 @@ impl Sink {
         }
     }
 
-    pub(super) fn open(&mut self, core: &mut Core, slot: u32) {
+    /// The connection is open; `request` are the bytes of the request that asked for it, where we have read them.
+    pub(super) fn open(&mut self, core: &mut Core, slot: u32, request: Option<&[u8]>) {
         match self {
-            Sink::Handler(handler) => guard(core, slot, |conn| handler.on_open(conn)),
+            Sink::Handler(handler) => {
+                let head = request.and_then(|bytes| http::parse_head(bytes, usize::MAX).ok()?);
+                let peer = core.entries.get(slot).map(|entry| entry.peer);
+                guard(core, slot, |conn| match head.zip(peer) {
+                    Some((head, peer)) => handler.on_open_by(conn, &Request { head, peer }),
+                    None => handler.on_open(conn),
+                });
+            }
             Sink::Batch(batch) => batch.push(Record::Open { conn: core.id(slot) }),
         }
     }

@@ -28,7 +28,7 @@ impl Shard {
                 // The head borrows from the buffer, which `self` owns: what is needed of it outlives both.
                 let request: Arc<[u8]> = bytes.into();
                 if self.on_request(slot, &request) {
-                    self.on_opened(slot, head_len, len);
+                    self.on_opened(slot, &request, head_len);
                 }
             }
         }
@@ -71,8 +71,9 @@ impl Shard {
     }
 
     /// The connection is open: tells the host, and decodes what came behind the request.
-    fn on_opened(&mut self, slot: u32, head_len: usize, len: usize) {
-        self.sink.open(&mut self.core, slot);
+    fn on_opened(&mut self, slot: u32, bytes: &[u8], head_len: usize) {
+        let len = bytes.len();
+        self.sink.open(&mut self.core, slot, Some(bytes));
         let Shard { core, sink, reads, .. } = self;
         if len > head_len && core.entries.get(slot).is_some_and(|entry| entry.is_known()) {
             let used = reads.used;
@@ -93,7 +94,7 @@ impl Shard {
             // At the beginning of a turn, or between two reads: the buffer is free.
             let used = self.reads.used;
             self.reads.buffer[used..used + bytes.len()].copy_from_slice(&bytes);
-            self.on_opened(slot, head.len, bytes.len());
+            self.on_opened(slot, &bytes, head.len);
             self.sink.deliver(&mut self.core);
         }
     }

@@ -6,6 +6,7 @@
 #![allow(dead_code, unused_imports, unreachable_pub)]
 
 pub mod command;
+pub mod counting;
 pub mod deadline;
 pub mod frame;
 pub mod peer;
