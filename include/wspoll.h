@@ -485,6 +485,14 @@ wsp_status wsp_config_set_max_outbox_bytes(wsp_config *config,
 wsp_status wsp_config_set_slow_consumer(wsp_config *config, wsp_slow_consumer policy);
 
 /**
+ * Rooms that one connection may be in; 0 means no limit. Default: 1024.
+ *
+ * The caller sees to it that:
+ * - `config` is as for `wsp_config_set`.
+ */
+wsp_status wsp_config_set_max_rooms_per_connection(wsp_config *config, size_t most);
+
+/**
  * Bytes of calls from other threads that may wait for one shard; beyond it they return
  * `WSP_STATUS_BACKPRESSURE`. Default: 64 MiB; at least 1024.
  *
@@ -1746,6 +1754,111 @@ typedef struct wsp_stats {
     uint64_t accept_errors;
     /** Connections refused because there were too many, in all or from one address. */
     uint64_t refused;
+    /** Bytes that wait to be sent, in all outboxes: what was left when each was last tried. Now. */
+    uint64_t queue_bytes;
+    /** Memberships, now: the sum of the rooms' members. */
+    uint64_t memberships;
+    /**
+     * Bytes of memory of the shard's own structures, now: entries, timers, rooms, read buffer and
+     * spare outboxes. What waits to be sent is counted by `queue_bytes`. Looked at when the clock
+     * of the timers moves.
+     */
+    uint64_t memory;
+    /** Of `dropped`: because the policy is to close slow consumers. */
+    uint64_t dropped_slow_consumer;
+    /** Of `dropped`: new messages, because the policy is to drop those. */
+    uint64_t dropped_new;
+    /** Of `dropped`: old messages, because the policy is to drop those. */
+    uint64_t dropped_old;
+    /** Of `dropped`: the connection had gone. */
+    uint64_t dropped_gone;
+    /**
+     * Connections that were to join a room and were in as many as `max_rooms_per_connection`
+     * allows.
+     */
+    uint64_t joins_refused;
+    /** Calls that found the mailbox full. */
+    uint64_t mailbox_full;
+    /**
+     * Connections that ended with close code 1000: that of the peer's close frame (1005 if it had
+     * none), or, if no close frame came, that of ours, or 1006 if there was none either.
+     */
+    uint64_t closed_1000;
+    /** The same with 1001. */
+    uint64_t closed_1001;
+    /** The same with 1002. */
+    uint64_t closed_1002;
+    /** The same with 1003. */
+    uint64_t closed_1003;
+    /** The same with 1005. */
+    uint64_t closed_1005;
+    /** The same with 1006. */
+    uint64_t closed_1006;
+    /** The same with 1007. */
+    uint64_t closed_1007;
+    /** The same with 1008. */
+    uint64_t closed_1008;
+    /** The same with 1009. */
+    uint64_t closed_1009;
+    /** The same with 1010. */
+    uint64_t closed_1010;
+    /** The same with 1011. */
+    uint64_t closed_1011;
+    /** The same with 1012. */
+    uint64_t closed_1012;
+    /** The same with 1013. */
+    uint64_t closed_1013;
+    /** The same with 1014. */
+    uint64_t closed_1014;
+    /** The same with 3000 to 3999. */
+    uint64_t closed_3xxx;
+    /** The same with 4000 to 4999. */
+    uint64_t closed_4xxx;
+    /** Of `answered`: with 400, the request is not HTTP or not a handshake. */
+    uint64_t answered_400;
+    /** Of `answered`: with 403, the origin is not allowed. */
+    uint64_t answered_403;
+    /** Of `answered`: with 408, the handshake took too long. */
+    uint64_t answered_408;
+    /** Of `answered`: with 426, no upgrade was asked for, or one of another version. */
+    uint64_t answered_426;
+    /** Of `answered`: with 429, too many connections from one address. */
+    uint64_t answered_429;
+    /** Of `answered`: with 431, the request is too large. */
+    uint64_t answered_431;
+    /** Of `answered`: with 503, too many connections, or the server is shutting down. */
+    uint64_t answered_503;
+    /** Of `answered`: with any other 4xx. */
+    uint64_t answered_4xx;
+    /** Of `answered`: with any other 5xx. */
+    uint64_t answered_5xx;
+    /** Of `answered`: with 2xx and 3xx, which a handler did. */
+    uint64_t answered_other;
+    /**
+     * Loop lag in nanoseconds: how long a turn lasts, from the end of a wait to the end of all that
+     * it brought about, which is how long something that comes meanwhile has to wait. The
+     * exponential mean over turns, each of which weighs one sixteenth. In hosted mode, what the
+     * host does between two turns is not in it. Of a whole server, that of the slowest shard.
+     */
+    uint64_t loop_lag_ns;
+    /**
+     * The longest turn in nanoseconds, of this second and the one before; the seconds are 1,024 ms
+     * and begin with the shard. Of a whole server, that of the slowest shard.
+     */
+    uint64_t loop_lag_max_ns;
+    /** Of `refused`: too many in all. */
+    uint64_t refused_max_connections;
+    /** Of `refused`: too many from one address. */
+    uint64_t refused_max_connections_per_ip;
+    /**
+     * Messages pushed to one connection or a list of them; each call counts once, however many it
+     * is for. Only for the whole server, as `refused` and those below.
+     */
+    uint64_t pushed_conns;
+    /** Messages pushed to rooms. */
+    uint64_t pushed_rooms;
+    /** Messages pushed to everybody. */
+    uint64_t pushed_all;
 } wsp_stats;
 
 /**

@@ -55,10 +55,12 @@ pub use server::{
 };
 pub use shard::Shard;
 pub use shard::adopt::Adopted;
+pub use shard::answer::Answer;
 pub use shard::conn::Conn;
 pub use shard::event::{Event, Events, Outlet};
 pub use shard::handler::Handler;
 pub use shard::stats::{ShardStats, Stats};
+pub use shard::target::{Pushed, Receipt, Target};
 
 /// README's snippets, compiled.
 #[cfg(doctest)]

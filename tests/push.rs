@@ -18,7 +18,7 @@ fn rooms() -> Probe {
         let words: Vec<&str> = text.splitn(3, ' ').collect();
         match words[..] {
             ["join", room] => {
-                conn.join(room);
+                conn.join(room).expect("joined");
             }
             ["leave", room] => {
                 conn.leave(room);

@@ -57,11 +57,12 @@ type Config struct {
 	CloseTimeout     time.Duration // time a peer has to answer a close frame
 	DrainTimeout     time.Duration // time that the end of the context leaves to what is queued
 
-	ReadLimit           int64 // bytes of the largest message; larger ones close with 1009
-	MaxConnections      int   // more are answered with 503
-	MaxConnectionsPerIP int   // more are answered with 429
-	MaxOutboxBytes      int   // bytes that may wait for one connection's network
-	MaxMailboxBytes     int   // bytes that other goroutines may have waiting for one shard; then Write returns ErrBackpressure
+	ReadLimit             int64 // bytes of the largest message; larger ones close with 1009
+	MaxConnections        int   // more are answered with 503
+	MaxConnectionsPerIP   int   // more are answered with 429
+	MaxRoomsPerConnection int   // rooms that one connection may be in
+	MaxOutboxBytes        int   // bytes that may wait for one connection's network
+	MaxMailboxBytes       int   // bytes that other goroutines may have waiting for one shard; then Write returns ErrBackpressure
 
 	// Settings are passed to the library by name, after the fields above: "slow_consumer": "drop-old",
 	// "origin": "https://example.com". The README of the project has the list.
@@ -129,6 +130,7 @@ func (c *Config) settings() ([]setting, error) {
 	number("max_connections", int64(c.MaxConnections))
 	number("max_connections_per_ip", int64(c.MaxConnectionsPerIP))
 	number("max_outbox_bytes", int64(c.MaxOutboxBytes))
+	number("max_rooms_per_connection", int64(c.MaxRoomsPerConnection))
 	number("max_mailbox_bytes", int64(c.MaxMailboxBytes))
 	if c.CheckOrigin != nil {
 		add("origin", "any")

@@ -40,6 +40,8 @@ pub const DEFAULT_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 pub const DEFAULT_MAX_OUTBOX_BYTES: usize = 1024 * 1024;
 /// Holds a broadcast to every connection of a busy shard; more means that the shard cannot keep up.
 pub const DEFAULT_MAX_MAILBOX_BYTES: usize = 64 * 1024 * 1024;
+/// With the longest names these rooms cost 1 MiB, as much as the outbox of a connection may hold.
+pub const DEFAULT_MAX_ROOMS_PER_CONNECTION: usize = 1024;
 /// How long a drain waits for outboxes before it cuts.
 pub const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections that the kernel completes before they are accepted: a burst of reconnecting clients.
@@ -136,6 +138,8 @@ pub struct Config {
     pub max_outbox_bytes: usize,
     /// What happens to a push that finds the outbox full.
     pub slow_consumer: SlowConsumer,
+    /// Rooms that one connection may be in. 0: no limit.
+    pub max_rooms_per_connection: usize,
     /// Bytes of commands from other threads that may wait for one shard; beyond it calls return
     /// [`Error::Backpressure`].
     pub max_mailbox_bytes: usize,
@@ -164,6 +168,7 @@ impl Default for Config {
             max_connections_per_ip: 0,
             max_outbox_bytes: DEFAULT_MAX_OUTBOX_BYTES,
             slow_consumer: SlowConsumer::Close,
+            max_rooms_per_connection: DEFAULT_MAX_ROOMS_PER_CONNECTION,
             max_mailbox_bytes: DEFAULT_MAX_MAILBOX_BYTES,
             drain_timeout: DEFAULT_DRAIN_TIMEOUT,
         }

@@ -7,7 +7,8 @@ use super::{
     Config, DEFAULT_BACKLOG, DEFAULT_CLOSE_TIMEOUT, DEFAULT_DRAIN_TIMEOUT,
     DEFAULT_HANDSHAKE_TIMEOUT, DEFAULT_LISTEN, DEFAULT_MAX_HANDSHAKE_BYTES,
     DEFAULT_MAX_MAILBOX_BYTES, DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_MAX_OUTBOX_BYTES,
-    DEFAULT_PING_INTERVAL, DEFAULT_PONG_TIMEOUT, DEFAULT_WRITE_TIMEOUT, Origin, SlowConsumer,
+    DEFAULT_MAX_ROOMS_PER_CONNECTION, DEFAULT_PING_INTERVAL, DEFAULT_PONG_TIMEOUT,
+    DEFAULT_WRITE_TIMEOUT, Origin, SlowConsumer,
 };
 
 /// One entry of [`Config::SETTINGS`].
@@ -178,6 +179,13 @@ pub(super) const ALL: &[Setting] = &[
             };
             Ok(())
         },
+    },
+    Setting {
+        name: "max_rooms_per_connection",
+        unit: "N",
+        default: || DEFAULT_MAX_ROOMS_PER_CONNECTION.to_string(),
+        help: "Rooms that one connection may be in; 0 means no limit",
+        set: |config, text| values::number(text).map(|n| config.max_rooms_per_connection = n),
     },
     Setting {
         name: "max_mailbox_bytes",

@@ -80,6 +80,8 @@ pub(crate) struct Outbox {
     partial: usize,
     /// Somebody was refused for want of room, or reading paused: *drain* is to be reported.
     pub(crate) owes_drain: bool,
+    /// As how many bytes it stands in the shard's count of all that waits.
+    pub(crate) counted: usize,
     /// A message that is being sent in pieces, and what has to wait for its last one.
     streaming: Option<Box<Streaming>>,
 }
@@ -438,6 +440,11 @@ impl Spares {
     /// Largest one kept: an echo of sixteen messages of 1 KiB needs 16 KiB.
     const MAX_KEPT_EACH: usize = 64 * 1024;
 
+    /// Memory that all of them together hold.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.kept_bytes
+    }
+
     #[inline]
     pub(crate) fn take(&mut self) -> Box<Outbox> {
         match self.boxes.pop() {
@@ -453,6 +460,7 @@ impl Spares {
     pub(crate) fn give(&mut self, mut outbox: Box<Outbox>) {
         debug_assert!(outbox.is_empty() && outbox.runs.is_empty());
         outbox.owes_drain = false;
+        outbox.counted = 0;
         outbox.streaming = None;
         let bytes = outbox.footprint();
         if bytes <= Self::MAX_KEPT_EACH && self.kept_bytes + bytes <= Self::MAX_KEPT_BYTES {

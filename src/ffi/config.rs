@@ -433,6 +433,20 @@ pub unsafe extern "C" fn wsp_config_set_slow_consumer(
     }
 }
 
+/// Rooms that one connection may be in; 0 means no limit. Default: 1024.
+///
+/// # Safety
+///
+/// - `config` is as for `wsp_config_set`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsp_config_set_max_rooms_per_connection(
+    config: *mut wsp_config,
+    most: usize,
+) -> wsp_status {
+    // SAFETY: by this function's contract.
+    unsafe { assign(config, |config| config.max_rooms_per_connection = most) }
+}
+
 /// Bytes of calls from other threads that may wait for one shard; beyond it they return `WSP_STATUS_BACKPRESSURE`.
 /// Default: 64 MiB; at least 1024.
 ///

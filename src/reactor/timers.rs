@@ -29,6 +29,12 @@ impl Tick {
         let ticks = duration.as_nanos().div_ceil(TICK.as_nanos());
         Tick(self.0.saturating_add(ticks.try_into().unwrap_or(u64::MAX)).min(OFF.0 - 1))
     }
+
+    /// The time from `earlier` to this tick; zero if that came later.
+    pub(crate) fn since(self, earlier: Tick) -> Duration {
+        let ticks = self.0.saturating_sub(earlier.0);
+        Duration::from_millis(ticks.saturating_mul(TICK.as_millis() as u64))
+    }
 }
 
 /// From the system's clock to ticks.
@@ -42,15 +48,23 @@ impl Clock {
         Clock { epoch: Instant::now() }
     }
 
-    pub(crate) fn now(&self) -> Tick {
-        let ticks = self.epoch.elapsed().as_millis() / TICK.as_millis();
+    /// Reads the clock: the time since the shard began.
+    pub(crate) fn read(&self) -> Duration {
+        self.epoch.elapsed()
+    }
+}
+
+impl Tick {
+    /// The tick of a time that [`Clock::read`] gave.
+    pub(crate) fn at(time: Duration) -> Tick {
+        let ticks = time.as_millis() / TICK.as_millis();
         Tick(ticks.try_into().unwrap_or(OFF.0 - 1).min(OFF.0 - 1))
     }
 
-    /// How long it is until `tick` begins; zero if it has.
-    pub(crate) fn until(&self, tick: Tick) -> Duration {
-        let begins = Duration::from_millis(tick.0.saturating_mul(TICK.as_millis() as u64));
-        begins.saturating_sub(self.epoch.elapsed())
+    /// How long it is from `time` until this tick begins; zero if it has.
+    pub(crate) fn until(self, time: Duration) -> Duration {
+        let begins = Duration::from_millis(self.0.saturating_mul(TICK.as_millis() as u64));
+        begins.saturating_sub(time)
     }
 }
 
@@ -122,6 +136,13 @@ impl Wheel {
             self.occupied[bucket / 64] &= !(1 << (bucket % 64));
         }
         self.links[key as usize] = FREE;
+    }
+
+    /// Bytes of memory that the wheel holds.
+    pub(crate) fn footprint(&self) -> usize {
+        self.heads.capacity() * size_of::<u32>()
+            + self.occupied.capacity() * size_of::<u64>()
+            + self.links.capacity() * size_of::<Link>()
     }
 
     /// Puts the keys whose time has come by `now` into `due` and takes their timers away.

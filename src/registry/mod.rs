@@ -1,5 +1,6 @@
 //! Who is connected: from ids to entries, and from rooms to members. Pure data.
 
+mod few;
 pub(crate) mod generations;
 pub(crate) mod rooms;
 
@@ -52,6 +53,11 @@ impl<T> Registry<T> {
     #[inline]
     pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut T> {
         self.slots.get_mut(slot as usize)?.as_mut()
+    }
+
+    /// Bytes of memory that the slab holds.
+    pub(crate) fn footprint(&self) -> usize {
+        self.slots.capacity() * size_of::<Option<T>>() + self.free.capacity() * size_of::<u32>()
     }
 
     /// One more than the largest slot in use: a bound for walks that change entries as they go.

@@ -11,6 +11,7 @@ use crate::shard::Shard;
 use crate::shard::census::Census;
 use crate::shard::handler::Handler;
 use crate::shard::mailbox::{Fleet, Mailbox};
+use crate::shard::stats::Pushes;
 
 use super::Server;
 use super::acceptor::{self, Acceptor};
@@ -196,6 +197,12 @@ impl Builder {
         self
     }
 
+    /// See [`Config::max_rooms_per_connection`].
+    pub fn max_rooms_per_connection(mut self, most: usize) -> Builder {
+        self.config.max_rooms_per_connection = most;
+        self
+    }
+
     /// See [`Config::max_mailbox_bytes`].
     pub fn max_mailbox_bytes(mut self, bytes: usize) -> Builder {
         self.config.max_mailbox_bytes = bytes;
@@ -311,7 +318,8 @@ impl Builder {
             .map(|_| Reactor::new().map_err(|e| Error::io("making a poller", e)))
             .collect::<Result<Vec<_>>>()?;
         let mailboxes = reactors.iter().map(|reactor| Mailbox::new(reactor.waker())).collect();
-        let fleet = Fleet { config, mailboxes, census: Census::default() };
+        let (census, pushes) = (Census::default(), Pushes::default());
+        let fleet = Fleet { config, mailboxes, census, pushes };
         Ok((Arc::new(fleet), reactors, listeners))
     }
 }

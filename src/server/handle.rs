@@ -1,6 +1,7 @@
 //! What any thread can do to a running server.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::connection::id::ConnId;
@@ -12,9 +13,12 @@ use crate::protocol::close;
 use crate::protocol::frame::Opcode;
 use crate::protocol::message::Message;
 use crate::shard::adopt::{Adopted, MAX_EARLY};
+use crate::shard::answer::{Answer, Share};
 use crate::shard::conn::{check_ping, check_room};
 use crate::shard::mailbox::{Command, Fleet};
 use crate::shard::stats::Stats;
+use crate::shard::target::{Pushed, Receipt, Target, To};
+use crate::shard::view::View;
 
 use super::acceptor::{self, Acceptor};
 use super::stream::MessageStream;
@@ -48,7 +52,9 @@ impl ServerHandle {
         self.fleet.check_alive(to)?;
         let message = message.into();
         let frame = encode_shared(message.opcode(), message.payload());
-        self.fleet.post(to.shard(), Command::Send { to: vec![to], frame })
+        self.fleet.post(to.shard(), Command::Send { to: vec![to], frame, share: None })?;
+        self.fleet.pushes.conns.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Queues one message for many connections; it is encoded once. Returns for how many it was queued: those that
@@ -61,15 +67,7 @@ impl ServerHandle {
     pub fn send_many<'m>(&self, to: &[ConnId], message: impl Into<Message<'m>>) -> Result<usize> {
         let message = message.into();
         let frame = encode_shared(message.opcode(), message.payload());
-        let mut by_shard = vec![Vec::new(); self.fleet.mailboxes.len()];
-        for &id in to.iter().filter(|id| self.fleet.is_alive(**id)) {
-            by_shard[id.shard()].push(id);
-        }
-        let queued = by_shard.iter().map(Vec::len).sum();
-        let commands = by_shard.into_iter().enumerate().filter(|(_, to)| !to.is_empty());
-        let command = |(shard, to)| (shard, Command::Send { to, frame: Arc::clone(&frame) });
-        self.fleet.post_each(commands.map(command).collect())?;
-        Ok(queued)
+        self.push_conns(to, None, &frame, None)
     }
 
     /// Queues a message for each of many connections. The answer to each stands at the same place: it was queued, or
@@ -104,6 +102,8 @@ impl ServerHandle {
                 places.into_iter().for_each(|at| results[at] = Err(refusal()));
             }
         }
+        let queued = results.iter().filter(|result| result.is_ok()).count();
+        self.fleet.pushes.conns.fetch_add(queued as u64, Ordering::Relaxed);
         results
     }
 
@@ -115,14 +115,21 @@ impl ServerHandle {
     /// - [`Error::Backpressure`]: a shard's mailbox is full; nothing was queued for anybody.
     /// - [`Error::ShutDown`]: the server takes no more messages.
     pub fn publish<'m>(&self, room: &str, message: impl Into<Message<'m>>) -> Result<()> {
-        check_room(room)?;
-        let message = message.into();
-        let frame = encode_shared(message.opcode(), message.payload());
-        let room = Arc::<str>::from(room);
-        self.fleet.post_all(None, || Command::Publish {
-            room: Arc::clone(&room),
-            frame: Arc::clone(&frame),
-        })
+        self.push_frame(Target::room(room), message.into(), None)
+    }
+
+    /// Queues a message for everybody in a room but one, most often the sender.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish).
+    pub fn publish_except<'m>(
+        &self,
+        room: &str,
+        except: ConnId,
+        message: impl Into<Message<'m>>,
+    ) -> Result<()> {
+        self.push_frame(Target::room(room).except(except), message.into(), None)
     }
 
     /// Queues a message for every open connection.
@@ -131,16 +138,134 @@ impl ServerHandle {
     ///
     /// As [`publish`](Self::publish).
     pub fn broadcast<'m>(&self, message: impl Into<Message<'m>>) -> Result<()> {
-        let message = message.into();
+        self.push_frame(Target::all(), message.into(), None)
+    }
+
+    /// Queues a message for every open connection but one.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish).
+    pub fn broadcast_except<'m>(
+        &self,
+        except: ConnId,
+        message: impl Into<Message<'m>>,
+    ) -> Result<()> {
+        self.push_frame(Target::all().except(except), message.into(), None)
+    }
+
+    /// Queues a message for many, and counts for how many outboxes took it. Otherwise as [`publish`](Self::publish),
+    /// [`broadcast`](Self::broadcast) and [`send_many`](Self::send_many), which cost less.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish).
+    pub fn push<'m>(&self, target: Target<'_>, message: impl Into<Message<'m>>) -> Result<Receipt> {
+        let (receipt, share) = Answer::new(Pushed::default());
+        self.push_frame(target, message.into(), Some(&share))?;
+        Ok(receipt)
+    }
+
+    fn push_frame(
+        &self,
+        Target { to, except }: Target<'_>,
+        message: Message<'_>,
+        share: Option<&Share<Pushed>>,
+    ) -> Result<()> {
+        if let To::Room(room) = to {
+            check_room(room)?;
+        }
         let frame = encode_shared(message.opcode(), message.payload());
-        self.fleet.post_all(None, || Command::Broadcast { frame: Arc::clone(&frame) })
+        let Fleet { pushes, .. } = &*self.fleet;
+        let kind = match to {
+            To::All => {
+                self.fleet.post_all(None, || {
+                    let (frame, share) = (Arc::clone(&frame), share.cloned());
+                    Command::Broadcast { frame, except, share }
+                })?;
+                &pushes.all
+            }
+            To::Room(room) => {
+                // Until a shard knows the room.
+                share.inspect(|share| share.add(|pushed| pushed.unknown = 1));
+                let room = Arc::<str>::from(room);
+                self.fleet.post_all(None, || {
+                    let (room, frame) = (Arc::clone(&room), Arc::clone(&frame));
+                    Command::Publish { room, frame, except, share: share.cloned() }
+                })?;
+                &pushes.rooms
+            }
+            To::Conns(ids) => return self.push_conns(ids, except, &frame, share).map(drop),
+        };
+        kind.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Queues a frame for those of the connections that are alive, and returns how many they are.
+    fn push_conns(
+        &self,
+        ids: &[ConnId],
+        except: Option<ConnId>,
+        frame: &SharedFrame,
+        share: Option<&Share<Pushed>>,
+    ) -> Result<usize> {
+        let wanted = || ids.iter().copied().filter(|id| Some(*id) != except);
+        // Until a shard knows them.
+        share.inspect(|share| share.add(|pushed| pushed.unknown = wanted().count() as u64));
+        let mut by_shard = vec![Vec::new(); self.fleet.mailboxes.len()];
+        for id in wanted().filter(|id| self.fleet.is_alive(*id)) {
+            by_shard[id.shard()].push(id);
+        }
+        let queued = by_shard.iter().map(Vec::len).sum();
+        let commands = by_shard.into_iter().enumerate().filter(|(_, to)| !to.is_empty());
+        let command = |(shard, to)| {
+            (shard, Command::Send { to, frame: Arc::clone(frame), share: share.cloned() })
+        };
+        self.fleet.post_each(commands.map(command).collect())?;
+        self.fleet.pushes.conns.fetch_add(1, Ordering::Relaxed);
+        Ok(queued)
+    }
+
+    /// Counts the members of a room, on all shards.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish).
+    pub fn room_members(&self, room: &str) -> Result<Answer<usize>> {
+        check_room(room)?;
+        let room = Arc::<str>::from(room);
+        let (answer, share) = Answer::new(0);
+        self.fleet.post_all(None, || {
+            let (room, share) = (Arc::clone(&room), share.clone());
+            Command::Inspect(Box::new(move |view| {
+                share.add(|members| *members += view.room_members(&room));
+            }))
+        })?;
+        Ok(answer)
+    }
+
+    /// Has a shard looked at: `inspection` runs on its thread, or is dropped if the shard ends before.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::Gone`]: there is no such shard.
+    /// - [`Error::Backpressure`]: its mailbox is full.
+    /// - [`Error::ShutDown`]: it has ended.
+    #[allow(dead_code, reason = "pages of an administrator ask for it")]
+    pub(crate) fn inspect(
+        &self,
+        shard: usize,
+        inspection: impl FnOnce(&View<'_>) + Send + 'static,
+    ) -> Result<()> {
+        self.fleet.post(shard, Command::Inspect(Box::new(inspection)))
     }
 
     /// Puts a connection into a room, before anything that is published there after this call.
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send), and [`Error::InvalidArgument`] if the name is longer than 1024 bytes.
+    /// As [`send`](Self::send), and [`Error::InvalidArgument`] if the name is longer than 1024 bytes. A connection that
+    /// may be in no more rooms stays outside; [`joins_refused`](crate::ShardStats::joins_refused) counts that.
     pub fn join(&self, id: ConnId, room: &str) -> Result<()> {
         check_room(room)?;
         self.fleet.check_alive(id)?;
@@ -277,4 +402,106 @@ impl ServerHandle {
 /// Whether two messages are one, by their addresses: what differs there may still be equal, and is encoded twice.
 fn is_same(a: &Message<'_>, b: &Message<'_>) -> bool {
     std::ptr::eq(a.payload(), b.payload()) && a.opcode() == b.opcode()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::sync::mpsc;
+
+    use crate::connection::request::{Request, Upgrade};
+    use crate::shard::conn::Conn;
+    use crate::shard::handler::Handler;
+
+    use super::super::Server;
+    use super::*;
+
+    /// Takes the host's word and a room from the path: `/7`.
+    struct Rooms;
+
+    impl Handler for Rooms {
+        fn on_upgrade(&self, _: ConnId, request: &Request<'_>) -> Upgrade {
+            Upgrade::accept()
+                .data(request.path()[1..].parse().expect("a number"))
+                .subprotocol("chat")
+        }
+
+        fn on_open(&self, conn: &mut Conn<'_>) {
+            let room = format!("room {}", conn.data());
+            assert!(conn.join(&room).expect("open") && conn.join("all").expect("open"));
+        }
+    }
+
+    fn open(server: &Server, path: usize) -> TcpStream {
+        let mut stream = TcpStream::connect(server.local_addr()).expect("connecting");
+        let request = format!(
+            "GET /{path} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Protocol: chat\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).expect("asking");
+        let mut start = [0; 12];
+        stream.read_exact(&mut start).expect("a status line");
+        assert_eq!(&start, b"HTTP/1.1 101");
+        stream
+    }
+
+    fn see<T: Send + 'static>(
+        server: &Server,
+        look: impl FnOnce(&View<'_>) -> T + Send + 'static,
+    ) -> T {
+        let (seen, wait) = mpsc::channel();
+        let inspect = move |view: &View<'_>| seen.send(look(view)).expect("the test waits");
+        server.handle().inspect(0, inspect).expect("queued");
+        wait.recv_timeout(Duration::from_secs(30)).expect("the shard looks")
+    }
+
+    #[test]
+    fn a_view_shows_connections_and_rooms_page_by_page() {
+        let server = Server::builder().listen("127.0.0.1:0").shards(1).handler(Rooms).start();
+        let server = server.expect("the server starts");
+        let peers: Vec<TcpStream> = (0..5).map(|path| open(&server, path)).collect();
+        let (mut from, mut data) = (0, Vec::new());
+        loop {
+            let page = see(&server, move |view| {
+                let connections = view.connections(from).take(2);
+                let of = |(next, conn): (u32, crate::shard::view::ConnView<'_>)| {
+                    assert_eq!(conn.subprotocol(), Some("chat"));
+                    assert!(conn.is_open() && conn.age() < Duration::from_secs(60));
+                    assert_eq!(
+                        view.connection(conn.id()).map(|same| same.data()),
+                        Some(conn.data())
+                    );
+                    let mut rooms: Vec<&str> = conn.rooms().collect();
+                    rooms.sort_unstable();
+                    assert_eq!(rooms, ["all", format!("room {}", conn.data()).as_str()]);
+                    assert_eq!((conn.queued_bytes(), conn.id().shard()), (0, view.shard()));
+                    (next, conn.data(), conn.peer())
+                };
+                connections.map(of).collect::<Vec<_>>()
+            });
+            let Some(&(next, ..)) = page.last() else { break };
+            from = next;
+            for (_, word, peer) in page {
+                assert_eq!(peer, peers[word as usize].local_addr().expect("an address"));
+                data.push(word);
+            }
+        }
+        data.sort_unstable();
+        assert_eq!(data, [0, 1, 2, 3, 4]);
+        let members = see(&server, |view| {
+            let of =
+                |from| view.members("all", from).map(|(_, conn)| conn.data()).collect::<Vec<_>>();
+            assert_eq!((of(0)[3..].to_vec(), of(5)), (of(3), vec![]));
+            of(0)
+        });
+        assert_eq!(members.len(), 5);
+        let rooms = see(&server, |view| {
+            let rooms = view.rooms(0).map(|(_, room)| (room.name.to_owned(), room.members));
+            rooms.collect::<Vec<_>>()
+        });
+        assert!(rooms.len() == 6 && rooms.contains(&("all".to_owned(), 5)), "{rooms:?}");
+        assert!(rooms.contains(&("room 4".to_owned(), 1)), "{rooms:?}");
+    }
 }

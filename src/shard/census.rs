@@ -30,7 +30,8 @@ pub(crate) struct Census {
     refusals: AtomicUsize,
     pub(crate) accepted: AtomicU64,
     pub(crate) accept_errors: AtomicU64,
-    pub(crate) refused: AtomicU64,
+    pub(crate) refused_in_all: AtomicU64,
+    pub(crate) refused_per_ip: AtomicU64,
 }
 
 impl Census {
@@ -39,6 +40,7 @@ impl Census {
         let most = if config.max_connections == 0 { usize::MAX } else { config.max_connections };
         if self.total.fetch_add(1, Ordering::Relaxed) >= most {
             self.total.fetch_sub(1, Ordering::Relaxed);
+            self.refused_in_all.fetch_add(1, Ordering::Relaxed);
             return self.refuse(503);
         }
         if config.max_connections_per_ip > 0 {
@@ -46,6 +48,7 @@ impl Census {
             let count = by_ip.entry(ip.to_canonical()).or_default();
             if *count >= config.max_connections_per_ip {
                 self.total.fetch_sub(1, Ordering::Relaxed);
+                self.refused_per_ip.fetch_add(1, Ordering::Relaxed);
                 return self.refuse(429);
             }
             *count += 1;
@@ -54,7 +57,6 @@ impl Census {
     }
 
     fn refuse(&self, status: u16) -> Admission {
-        self.refused.fetch_add(1, Ordering::Relaxed);
         if self.refusals.fetch_add(1, Ordering::Relaxed) >= MAX_REFUSALS {
             self.refusals.fetch_sub(1, Ordering::Relaxed);
             return Admission::Cut;

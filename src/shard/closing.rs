@@ -13,6 +13,7 @@ use crate::reactor::Interest;
 
 use super::core::{Closed, Core, Notice};
 use super::entry::Phase;
+use super::mailbox::Command;
 
 impl Core {
     /// Begins the close handshake for the host: our close frame, then the peer's is awaited.
@@ -94,6 +95,12 @@ impl Core {
         if known {
             self.rooms.leave_all(slot);
             self.stats.connections -= 1;
+            let code = match closed.received {
+                Received::Code(code) => code,
+                Received::NoCode => close::NO_STATUS,
+                Received::Nothing => closed.sent.unwrap_or(close::ABNORMAL),
+            };
+            self.rare().count_close(code);
             self.notices.push_back(Notice::Close(slot, closed));
         }
     }
@@ -108,6 +115,7 @@ impl Core {
         }
         drop(transport);
         if let Some(mut outbox) = entry.outbox.take() {
+            self.stats.queue_bytes -= outbox.counted as u64;
             outbox.clear();
             self.outboxes.give(outbox);
         }
@@ -129,14 +137,16 @@ impl Core {
     /// Answers a request with a status and ends the connection.
     pub(super) fn respond(&mut self, slot: u32, response: &Response, method: &str) {
         let mut bytes = Vec::new();
+        let mut status = response.status();
         if let Err(e) = response.encode(&mut bytes, method) {
             log::error!("a response of the handler cannot be sent: {e}");
             bytes.clear();
             let response = Response::refusal(500, &[], "internal error");
             // Nothing in this response is the host's.
             let _ = response.encode(&mut bytes, method);
+            status = response.status();
         }
-        self.stats.answered += 1;
+        self.rare().count_answer(status);
         self.push_response(slot, &bytes);
         self.enter(slot, Phase::Lingering);
     }
@@ -219,7 +229,12 @@ impl Drop for Core {
     fn drop(&mut self) {
         // Nobody may wait for a shard that has ended, and what the reactor watches must be taken from it before it is
         // closed.
-        self.mailbox().close();
+        let unread = self.mailbox().end();
         self.cut();
+        for command in unread {
+            if let Command::Adopt { peer, refusal, .. } = command {
+                self.uncount(peer, refusal.is_some());
+            }
+        }
     }
 }

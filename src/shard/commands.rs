@@ -2,13 +2,15 @@
 
 use std::time::Instant;
 
-use crate::connection::ending::{DropReason, Dropped};
+use crate::connection::ending::DropReason;
 use crate::connection::id::ConnId;
 use crate::connection::outbox::SharedFrame;
 
 use super::Shard;
 use super::core::{Core, Notice};
 use super::mailbox::Command;
+use super::target::{Outcome, Reached};
+use super::view::View;
 
 impl Shard {
     /// Empties the mailbox. Each command's consequences are delivered before the next is looked at.
@@ -35,9 +37,16 @@ impl Core {
                 None => self.adopt(transport, peer, refusal, arrival),
                 Some(_) => self.uncount(peer, refusal.is_some()),
             },
-            Command::Send { to, frame } => {
+            Command::Send { to, frame, share } => {
+                let mut reached = Reached::default();
                 for id in to {
-                    self.push_to(id, &frame);
+                    let outcome = self.push_to(id, &frame);
+                    reached.met += u64::from(outcome != Outcome::Closed);
+                    reached.count(outcome);
+                }
+                if let Some(share) = share {
+                    // Whoever asks has counted all of them as unknown.
+                    share.add(|pushed| pushed.found(&reached, reached.met));
                 }
             }
             Command::SendEach { items } => {
@@ -49,16 +58,27 @@ impl Core {
                 let queued = self.find(id).map(|slot| self.push_piece(slot, &piece, false));
                 // Said once, of the piece that should have begun or ended the message.
                 if !matches!(queued, Some(Ok(()))) && (piece.is_first || piece.is_last) {
-                    self.stats.dropped += 1;
-                    let dropped = Dropped { messages: 1, reason: DropReason::Gone };
-                    self.notices.push_back(Notice::Dropped(id, dropped));
+                    self.report_dropped(id, 1, DropReason::Gone);
                 }
             }
-            Command::Publish { room, frame } => self.publish_here(&room, &frame),
-            Command::Broadcast { frame } => self.broadcast_here(&frame),
+            Command::Publish { room, frame, except, share } => {
+                let reached = self.publish_here(&room, &frame, except);
+                if let Some(share) = share {
+                    // Whoever asks has counted the room as unknown.
+                    share.add(|pushed| pushed.found(&reached, reached.met.min(pushed.unknown)));
+                }
+            }
+            Command::Broadcast { frame, except, share } => {
+                let reached = self.broadcast_here(&frame, except);
+                if let Some(share) = share {
+                    share.add(|pushed| pushed.found(&reached, 0));
+                }
+            }
+            Command::Inspect(inspection) => inspection(&View { core: self }),
             Command::Join { id, room } => {
                 if let Some(slot) = self.find(id) {
-                    self.join(slot, &room);
+                    // A connection that may be in no more rooms stays outside, and is counted.
+                    let _ = self.join(slot, &room);
                 }
             }
             Command::Leave { id, room } => {
@@ -91,13 +111,12 @@ impl Core {
     }
 
     /// Queues a frame for a connection that was there when the call was made.
-    fn push_to(&mut self, id: ConnId, frame: &SharedFrame) {
+    fn push_to(&mut self, id: ConnId, frame: &SharedFrame) -> Outcome {
         match self.find_open(id) {
             Some(slot) => self.push(slot, frame),
             None => {
-                self.stats.dropped += 1;
-                let dropped = Dropped { messages: 1, reason: DropReason::Gone };
-                self.notices.push_back(Notice::Dropped(id, dropped));
+                self.report_dropped(id, 1, DropReason::Gone);
+                Outcome::Closed
             }
         }
     }

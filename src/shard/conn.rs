@@ -109,9 +109,14 @@ impl Conn<'_> {
         self.core.close(self.slot, code, reason)
     }
 
-    /// Puts the connection into a room. Returns whether it was outside before. A connection that is closing, and a
-    /// name longer than 1024 bytes, are left outside.
-    pub fn join(&mut self, room: &str) -> bool {
+    /// Puts the connection into a room. Returns whether it was outside before.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::Gone`]: the connection is closing.
+    /// - [`Error::InvalidArgument`]: the name is longer than 1024 bytes, or the connection is in as many rooms as
+    ///   [`max_rooms_per_connection`](crate::Config::max_rooms_per_connection) allows.
+    pub fn join(&mut self, room: &str) -> Result<bool> {
         self.core.join(self.slot, room)
     }
 
@@ -138,7 +143,23 @@ impl Conn<'_> {
     /// [`Error::Backpressure`]: another shard's mailbox is full; nobody gets the message.
     pub fn publish<'m>(&mut self, room: &str, message: impl Into<Message<'m>>) -> Result<()> {
         let message = message.into();
-        self.core.publish(room, message.opcode(), message.payload())
+        self.core.publish(room, None, message.opcode(), message.payload())
+    }
+
+    /// Sends a message to everybody in a room but one, on all shards: to the others, with
+    /// `conn.publish_except(room, conn.id(), message)`.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish).
+    pub fn publish_except<'m>(
+        &mut self,
+        room: &str,
+        except: ConnId,
+        message: impl Into<Message<'m>>,
+    ) -> Result<()> {
+        let message = message.into();
+        self.core.publish(room, Some(except), message.opcode(), message.payload())
     }
 
     /// Sends a message to every open connection, on all shards, this one included.
@@ -148,7 +169,21 @@ impl Conn<'_> {
     /// [`Error::Backpressure`]: another shard's mailbox is full; nobody gets the message.
     pub fn broadcast<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
         let message = message.into();
-        self.core.broadcast(message.opcode(), message.payload())
+        self.core.broadcast(None, message.opcode(), message.payload())
+    }
+
+    /// Sends a message to every open connection but one, on all shards.
+    ///
+    /// # Errors
+    ///
+    /// As [`broadcast`](Self::broadcast).
+    pub fn broadcast_except<'m>(
+        &mut self,
+        except: ConnId,
+        message: impl Into<Message<'m>>,
+    ) -> Result<()> {
+        let message = message.into();
+        self.core.broadcast(Some(except), message.opcode(), message.payload())
     }
 }
 
@@ -163,9 +198,16 @@ impl Core {
         Ok(())
     }
 
-    pub(super) fn join(&mut self, slot: u32, room: &str) -> bool {
-        let open = self.entries.get(slot).is_some_and(|entry| entry.is_open());
-        open && room.len() <= MAX_ROOM_NAME && self.rooms.join(slot, room)
+    pub(super) fn join(&mut self, slot: u32, room: &str) -> Result<bool> {
+        check_room(room)?;
+        self.entries.get(slot).filter(|entry| entry.is_open()).ok_or(Error::Gone)?;
+        let most = self.fleet.config.max_rooms_per_connection;
+        if most > 0 && self.rooms.count_of(slot) >= most && !self.rooms.is_in(slot, room) {
+            self.rare().joins_refused += 1;
+            let reason = format!("the connection is in {most} rooms (max_rooms_per_connection)");
+            return Err(Error::argument("room", room, reason));
+        }
+        Ok(self.rooms.join(slot, room))
     }
 }
 

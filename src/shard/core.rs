@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::connection::ending::{CloseCause, Dropped, Received};
 use crate::connection::id::ConnId;
@@ -21,7 +21,7 @@ use crate::registry::rooms::Rooms;
 use super::adopt::Arrival;
 use super::entry::{Entry, Phase};
 use super::mailbox::{Fleet, Mailbox};
-use super::stats::ShardStats;
+use super::stats::{Lag, ShardStats};
 
 /// Size of the read buffer of a shard. One read takes what fits, so this is also the read budget of a connection and
 /// turn; 64 KiB messages at depth 2 need 128 KiB, and more than the second-level cache holds would slow down the echo.
@@ -49,11 +49,20 @@ pub(crate) struct Core {
     pub(super) reactor: Reactor,
     pub(super) clock: Clock,
     pub(super) now: Tick,
+    /// When the last wait ended, and `now` in more detail.
+    pub(super) woke_at: Duration,
+    /// When the last turn ended; in hosted mode, when this one began, until it ends.
+    pub(super) turned_at: Duration,
+    pub(super) lag: Lag,
     pub(super) entries: Registry<Entry>,
     pub(super) rooms: Rooms,
     pub(super) wheel: Wheel,
     pub(super) rules: Rules,
     pub(super) stats: ShardStats,
+    /// A number changed that is not published with every turn.
+    pub(super) rare_changed: bool,
+    /// When those were last published.
+    pub(super) published_at: Tick,
     pub(super) notices: VecDeque<Notice>,
     /// Slots to be flushed at the end of the turn.
     pub(super) dirty: Vec<u32>,
@@ -89,11 +98,16 @@ impl Core {
             reactor,
             clock: Clock::new(),
             now: Tick::default(),
+            woke_at: Duration::ZERO,
+            turned_at: Duration::ZERO,
+            lag: Lag::default(),
             entries: Registry::new(),
             rooms: Rooms::default(),
             wheel: Wheel::new(),
             rules,
             stats: ShardStats::default(),
+            rare_changed: false,
+            published_at: Tick::default(),
             notices: VecDeque::new(),
             dirty: Vec::new(),
             ended: Vec::new(),
@@ -109,6 +123,12 @@ impl Core {
 
     pub(super) fn mailbox(&self) -> &Mailbox {
         &self.fleet.mailboxes[self.index]
+    }
+
+    /// The counters that are published only when they change, to be changed.
+    pub(super) fn rare(&mut self) -> &mut ShardStats {
+        self.rare_changed = true;
+        &mut self.stats
     }
 
     pub(super) fn id(&self, slot: u32) -> ConnId {

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::protocol::http;
 use crate::protocol::message::{Fragment, Message};
 
-use super::conn::{check_ping, check_room};
+use super::conn::check_ping;
 use super::core::{Closed, Core};
 
 /// What happened to a connection. See [`Handler`](crate::Handler) for what each means.
@@ -273,7 +273,22 @@ impl Outlet<'_> {
     /// [`Error::Backpressure`]: another shard's mailbox is full; nobody gets the message.
     pub fn publish<'m>(&mut self, room: &str, message: impl Into<Message<'m>>) -> Result<()> {
         let message = message.into();
-        self.core.publish(room, message.opcode(), message.payload())
+        self.core.publish(room, None, message.opcode(), message.payload())
+    }
+
+    /// Sends a message to everybody in a room but one, on all shards.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish).
+    pub fn publish_except<'m>(
+        &mut self,
+        room: &str,
+        except: ConnId,
+        message: impl Into<Message<'m>>,
+    ) -> Result<()> {
+        let message = message.into();
+        self.core.publish(room, Some(except), message.opcode(), message.payload())
     }
 
     /// Sends a message to every open connection, on all shards.
@@ -283,7 +298,21 @@ impl Outlet<'_> {
     /// [`Error::Backpressure`]: another shard's mailbox is full; nobody gets the message.
     pub fn broadcast<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
         let message = message.into();
-        self.core.broadcast(message.opcode(), message.payload())
+        self.core.broadcast(None, message.opcode(), message.payload())
+    }
+
+    /// Sends a message to every open connection but one, on all shards.
+    ///
+    /// # Errors
+    ///
+    /// As [`broadcast`](Self::broadcast).
+    pub fn broadcast_except<'m>(
+        &mut self,
+        except: ConnId,
+        message: impl Into<Message<'m>>,
+    ) -> Result<()> {
+        let message = message.into();
+        self.core.broadcast(Some(except), message.opcode(), message.payload())
     }
 
     /// Decides an [`Event::Upgrade`]. [`Upgrade::later`] leaves it undecided.
@@ -321,11 +350,10 @@ impl Outlet<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Gone`], or [`Error::InvalidArgument`] if the name is longer than 1024 bytes.
+    /// As [`Conn::join`](crate::Conn::join).
     pub fn join(&mut self, conn: ConnId, room: &str) -> Result<bool> {
-        check_room(room)?;
         let slot = self.here(conn)?;
-        Ok(self.core.join(slot, room))
+        self.core.join(slot, room)
     }
 
     /// Takes a connection of this shard out of a room. Returns whether it was inside before.

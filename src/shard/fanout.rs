@@ -1,6 +1,7 @@
 //! From one message to those who get it, here and on the other shards.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::connection::id::ConnId;
 use crate::connection::outbox::{self, SharedFrame};
@@ -9,6 +10,7 @@ use crate::protocol::frame::Opcode;
 
 use super::core::Core;
 use super::mailbox::Command;
+use super::target::Reached;
 
 impl Core {
     /// Sends to one connection of this shard, or to another shard's mailbox.
@@ -16,23 +18,34 @@ impl Core {
         let frame = outbox::encode_shared(opcode, payload);
         if id.shard() != self.index {
             self.fleet.check_alive(id)?;
-            let command = Command::Send { to: vec![id], frame };
-            return self.fleet.post(id.shard(), command);
+            let command = Command::Send { to: vec![id], frame, share: None };
+            self.fleet.post(id.shard(), command)?;
+        } else {
+            let slot = self.find_open(id).ok_or(Error::Gone)?;
+            self.push(slot, &frame);
         }
-        let slot = self.find_open(id).ok_or(Error::Gone)?;
-        self.push(slot, &frame);
+        self.fleet.pushes.conns.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Sends to everybody in a room, here and on the other shards.
-    pub(super) fn publish(&mut self, room: &str, opcode: Opcode, payload: &[u8]) -> Result<()> {
+    /// Sends to everybody in a room but one, here and on the other shards.
+    pub(super) fn publish(
+        &mut self,
+        room: &str,
+        except: Option<ConnId>,
+        opcode: Opcode,
+        payload: &[u8],
+    ) -> Result<()> {
         let frame = outbox::encode_shared(opcode, payload);
         let name = Arc::<str>::from(room);
         self.post_others(|| Command::Publish {
             room: Arc::clone(&name),
             frame: Arc::clone(&frame),
+            except,
+            share: None,
         })?;
-        self.publish_here(room, &frame);
+        self.fleet.pushes.rooms.fetch_add(1, Ordering::Relaxed);
+        self.publish_here(room, &frame, except);
         Ok(())
     }
 
@@ -44,26 +57,53 @@ impl Core {
         }
     }
 
-    pub(super) fn publish_here(&mut self, room: &str, frame: &SharedFrame) {
+    pub(super) fn publish_here(
+        &mut self,
+        room: &str,
+        frame: &SharedFrame,
+        except: Option<ConnId>,
+    ) -> Reached {
+        let except = except.and_then(|id| self.find(id));
+        let members = self.rooms.members(room).len();
+        let mut reached = Reached { met: members as u64, ..Reached::default() };
         // From the last to the first: a push that ends a connection puts the last member into its place.
-        for place in (0..self.rooms.members(room).len()).rev() {
-            if let Some(&slot) = self.rooms.members(room).get(place) {
-                self.push(slot, frame);
+        for place in (0..members).rev() {
+            if let Some(member) = self.rooms.members(room).get(place)
+                && Some(member.slot) != except
+            {
+                reached.count(self.push(member.slot, frame));
             }
         }
+        reached
     }
 
-    /// Sends to everybody, here and on the other shards.
-    pub(super) fn broadcast(&mut self, opcode: Opcode, payload: &[u8]) -> Result<()> {
+    /// Sends to everybody but one, here and on the other shards.
+    pub(super) fn broadcast(
+        &mut self,
+        except: Option<ConnId>,
+        opcode: Opcode,
+        payload: &[u8],
+    ) -> Result<()> {
         let frame = outbox::encode_shared(opcode, payload);
-        self.post_others(|| Command::Broadcast { frame: Arc::clone(&frame) })?;
-        self.broadcast_here(&frame);
+        let command = || Command::Broadcast { frame: Arc::clone(&frame), except, share: None };
+        self.post_others(command)?;
+        self.fleet.pushes.all.fetch_add(1, Ordering::Relaxed);
+        self.broadcast_here(&frame, except);
         Ok(())
     }
 
-    pub(super) fn broadcast_here(&mut self, frame: &SharedFrame) {
+    pub(super) fn broadcast_here(
+        &mut self,
+        frame: &SharedFrame,
+        except: Option<ConnId>,
+    ) -> Reached {
+        let except = except.and_then(|id| self.find(id));
+        let mut reached = Reached::default();
         for slot in 0..self.entries.end() {
-            self.push(slot, frame);
+            if Some(slot) != except {
+                reached.count(self.push(slot, frame));
+            }
         }
+        reached
     }
 }

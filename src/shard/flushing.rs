@@ -64,6 +64,11 @@ impl Core {
                 }
             }
         }
+        let left = if failed.is_some() { 0 } else { outbox.load() };
+        if left != outbox.counted {
+            self.stats.queue_bytes = self.stats.queue_bytes + left as u64 - outbox.counted as u64;
+            outbox.counted = left;
+        }
         if let Some(kind) = failed {
             outbox.clear();
             self.outboxes.give(outbox);

@@ -1,6 +1,6 @@
 //! How other threads reach a shard: a mailbox, bounded in bytes, and one wake-up however much is in it.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -15,8 +15,11 @@ use crate::reactor::transport::Transport;
 use crate::registry::generations::Generations;
 
 use super::adopt::Arrival;
+use super::answer::Share;
 use super::census::Census;
-use super::stats::{Published, Stats};
+use super::stats::{Published, Pushes, Stats};
+use super::target::Pushed;
+use super::view::View;
 
 /// What another thread wants of a shard.
 pub(crate) enum Command {
@@ -32,6 +35,7 @@ pub(crate) enum Command {
     Send {
         to: Vec<ConnId>,
         frame: SharedFrame,
+        share: Option<Share<Pushed>>,
     },
     /// Queue a message for each of some of this shard's connections.
     SendEach {
@@ -46,10 +50,14 @@ pub(crate) enum Command {
     Publish {
         room: Arc<str>,
         frame: SharedFrame,
+        except: Option<ConnId>,
+        share: Option<Share<Pushed>>,
     },
     /// Queue a message for everybody.
     Broadcast {
         frame: SharedFrame,
+        except: Option<ConnId>,
+        share: Option<Share<Pushed>>,
     },
     Join {
         id: ConnId,
@@ -76,25 +84,31 @@ pub(crate) enum Command {
     Nudge {
         id: ConnId,
     },
+    /// Look at the shard.
+    Inspect(Inspection),
     /// Close everything; cut what is left at the deadline.
     Drain {
         deadline: Instant,
     },
 }
 
+/// What a thread wants to see of a shard. Runs on the shard's thread; is dropped without running where the shard has
+/// ended.
+pub(crate) type Inspection = Box<dyn FnOnce(&View<'_>) + Send>;
+
 impl Command {
     /// Bytes by which the command counts against [`Config::max_mailbox_bytes`].
     fn cost(&self) -> usize {
         size_of::<Command>()
             + match self {
-                Command::Send { to, frame } => to.len() * size_of::<ConnId>() + frame.len(),
+                Command::Send { to, frame, .. } => to.len() * size_of::<ConnId>() + frame.len(),
                 Command::SendEach { items } => {
                     let frames: usize = items.iter().map(|(_, frame)| frame.len()).sum();
                     frames + size_of_val(items.as_slice())
                 }
                 Command::Piece { piece, .. } => piece.frame.len(),
                 Command::Publish { frame, .. }
-                | Command::Broadcast { frame }
+                | Command::Broadcast { frame, .. }
                 | Command::Ping { frame, .. } => frame.len(),
                 Command::Join { room, .. } | Command::Leave { room, .. } => room.len(),
                 Command::Close { reason, .. } => reason.len(),
@@ -127,6 +141,8 @@ pub(crate) struct Mailbox {
     pub(crate) load: AtomicUsize,
     pub(crate) generations: Generations,
     pub(crate) stats: Published,
+    /// Calls that were refused for want of room.
+    refused: AtomicU64,
 }
 
 impl Mailbox {
@@ -138,6 +154,7 @@ impl Mailbox {
             load: AtomicUsize::new(0),
             generations: Generations::new(),
             stats: Published::default(),
+            refused: AtomicU64::new(0),
         }
     }
 
@@ -163,6 +180,28 @@ impl Mailbox {
     /// Takes no more commands.
     pub(super) fn close(&self) {
         self.lock().closed = true;
+    }
+
+    /// Takes no more commands, and gives up those that nobody will run.
+    pub(super) fn end(&self) -> Vec<Command> {
+        let mut queue = self.lock();
+        queue.closed = true;
+        queue.bytes = 0;
+        std::mem::take(&mut queue.commands)
+    }
+
+    /// Locks the queue for a command, or says why it cannot be taken.
+    fn reserve(&self, command: &Command, config: &Config) -> Result<MutexGuard<'_, Queue>> {
+        let queue = self.lock();
+        match queue.check(command, config) {
+            Ok(()) => Ok(queue),
+            Err(e) => {
+                if matches!(e, Error::Backpressure) {
+                    self.refused.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(e)
+            }
+        }
     }
 
     pub(crate) fn wake(&self) {
@@ -193,14 +232,14 @@ pub(crate) struct Fleet {
     pub(crate) config: Config,
     pub(crate) mailboxes: Box<[Mailbox]>,
     pub(crate) census: Census,
+    pub(crate) pushes: Pushes,
 }
 
 impl Fleet {
     /// Queues a command for one shard.
     pub(crate) fn post(&self, shard: usize, command: Command) -> Result<()> {
         let mailbox = self.mailboxes.get(shard).ok_or(Error::Gone)?;
-        let mut queue = mailbox.lock();
-        queue.check(&command, &self.config)?;
+        let mut queue = mailbox.reserve(&command, &self.config)?;
         queue.push(command);
         drop(queue);
         mailbox.wake();
@@ -219,9 +258,9 @@ impl Fleet {
         let mut locked = Vec::with_capacity(commands.len());
         let wanted = commands.len();
         for (shard, command) in commands {
-            let queue = self.mailboxes.get(shard).ok_or(Error::Gone)?.lock();
-            match queue.check(&command, &self.config) {
-                Ok(()) => locked.push((shard, queue, command)),
+            let mailbox = self.mailboxes.get(shard).ok_or(Error::Gone)?;
+            match mailbox.reserve(&command, &self.config) {
+                Ok(queue) => locked.push((shard, queue, command)),
                 Err(Error::ShutDown) => {}
                 Err(e) => return Err(e),
             }
@@ -259,13 +298,24 @@ impl Fleet {
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        let shards: Vec<_> = self.mailboxes.iter().map(|mailbox| mailbox.stats.read()).collect();
+        let counted = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let shard = |mailbox: &Mailbox| {
+            let mut stats = mailbox.stats.read();
+            stats.mailbox_full = counted(&mailbox.refused);
+            stats
+        };
+        let shards: Vec<_> = self.mailboxes.iter().map(shard).collect();
         let mut stats = Stats {
-            accepted: self.census.accepted.load(Ordering::Relaxed),
-            accept_errors: self.census.accept_errors.load(Ordering::Relaxed),
-            refused: self.census.refused.load(Ordering::Relaxed),
+            accepted: counted(&self.census.accepted),
+            accept_errors: counted(&self.census.accept_errors),
+            refused_max_connections: counted(&self.census.refused_in_all),
+            refused_max_connections_per_ip: counted(&self.census.refused_per_ip),
+            pushed_conns: counted(&self.pushes.conns),
+            pushed_rooms: counted(&self.pushes.rooms),
+            pushed_all: counted(&self.pushes.all),
             ..Stats::default()
         };
+        stats.refused = stats.refused_max_connections + stats.refused_max_connections_per_ip;
         shards.iter().for_each(|shard| stats.total.add(shard));
         stats.shards = shards;
         stats

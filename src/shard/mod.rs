@@ -16,9 +16,12 @@
 //! | `mailbox`, `commands` | calls from other threads |
 //! | `sink`, `handler`, `conn` | calls to the handler, and what it can do in them |
 //! | `event` | hosted mode: batches instead of calls |
+//! | `answer`, `target` | pushes that are counted |
+//! | `view`, `stats` | what can be seen from outside |
 //! | `holding` | a host that wants to read no more for now |
 
 pub(crate) mod adopt;
+pub(crate) mod answer;
 pub(crate) mod census;
 mod closing;
 mod commands;
@@ -38,12 +41,15 @@ mod queueing;
 pub(crate) mod raw;
 mod sink;
 pub(crate) mod stats;
+pub(crate) mod target;
 mod upgrade;
+pub(crate) mod view;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
+use crate::reactor::timers::Tick;
 use crate::reactor::{Reactor, Ready};
 
 use self::core::{Core, READ_BUFFER};
@@ -133,6 +139,7 @@ impl Shard {
         if self.core.is_drained() && self.core.stats.sockets == 0 && told {
             return Err(Error::ShutDown);
         }
+        self.core.turned_at = self.core.clock.read();
         self.core.flush_dirty(&self.reads.buffer);
         if let Sink::Batch(batch) = &mut self.sink {
             batch.clear();
@@ -168,7 +175,7 @@ impl Shard {
     /// How long a host may leave [`turn`](Self::turn) uncalled while the shard's descriptor is not readable: `None` is
     /// for ever. For hosts that wait in a loop of their own.
     pub fn timeout(&self) -> Option<Duration> {
-        self.core.timeout(None)
+        self.core.timeout(None, self.core.clock.read())
     }
 
     /// Sends what was queued since the last turn, without waiting for the next.
@@ -203,12 +210,13 @@ impl Shard {
     /// Waits, and acts upon what happened.
     fn step(&mut self, timeout: Option<Duration>) -> Result<()> {
         let mut ready = std::mem::take(&mut self.ready);
-        let timeout = self.core.timeout(timeout);
+        let timeout = self.core.timeout(timeout, self.core.turned_at);
         self.core
             .reactor
             .wait(&mut ready, timeout)
             .map_err(|e| Error::io(format!("waiting on shard {}", self.core.index), e))?;
-        self.core.now = self.core.clock.now();
+        self.core.woke_at = self.core.clock.read();
+        self.core.now = Tick::at(self.core.woke_at);
         self.core.stats.turns += 1;
         for &event in &ready {
             self.on_ready(event);
@@ -230,10 +238,19 @@ impl Shard {
         self.due = due;
     }
 
+    /// Ends the turn: other threads see what was counted.
     fn publish(&mut self) {
         let core = &mut self.core;
+        core.turned_at = core.clock.read();
+        let turn = core.turned_at.saturating_sub(core.woke_at);
+        core.lag.add(turn.as_nanos() as u64, core.turned_at.as_millis() as u64);
+        core.stats.loop_lag_ns = core.lag.mean();
+        core.stats.loop_lag_max_ns = core.lag.longest();
         core.stats.rooms = core.rooms.len() as u64;
         core.mailbox().stats.publish(&core.stats);
+        if core.rare_changed || core.published_at != core.now {
+            core.publish_rare(self.reads.buffer.len());
+        }
     }
 }
 
@@ -247,15 +264,25 @@ impl std::os::fd::AsFd for Shard {
 }
 
 impl Core {
-    /// How long the wait may last.
-    fn timeout(&self, asked: Option<Duration>) -> Option<Duration> {
+    /// How long a wait that begins at `time` may last.
+    fn timeout(&self, asked: Option<Duration>, time: Duration) -> Option<Duration> {
         let queued = !self.dirty.is_empty() || !self.ended.is_empty();
         let busy = queued || !self.accepted.is_empty() || !self.arrivals.is_empty();
         if busy || self.mailbox().has_mail() {
             return Some(Duration::ZERO);
         }
-        let timer = self.wheel.next().map(|tick| self.clock.until(tick));
+        let timer = self.wheel.next().map(|tick| tick.until(time));
         let drain = self.draining.map(|at| at.saturating_duration_since(Instant::now()));
         [asked, timer, drain].into_iter().flatten().min()
+    }
+
+    #[cold]
+    fn publish_rare(&mut self, read_buffer: usize) {
+        self.rare_changed = false;
+        self.published_at = self.now;
+        let structures = self.entries.footprint() + self.wheel.footprint() + self.rooms.footprint();
+        self.stats.memory = (structures + self.outboxes.kept_bytes() + read_buffer) as u64;
+        self.stats.memberships = self.rooms.joined() as u64;
+        self.mailbox().stats.publish_rare(&self.stats);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::config::SlowConsumer;
 use crate::connection::ending::{CloseCause, DropReason, Dropped};
+use crate::connection::id::ConnId;
 use crate::connection::outbox::SharedFrame;
 use crate::connection::pieces::Piece;
 use crate::error::{Error, Result};
@@ -10,6 +11,7 @@ use crate::protocol::frame::Opcode;
 
 use super::core::{Core, Notice, READ_BUFFER};
 use super::entry::Entry;
+use super::target::Outcome;
 
 impl Core {
     /// Queues a message of the host's own thread for a connection.
@@ -42,7 +44,7 @@ impl Core {
     }
 
     /// Queues a frame that others may get too, as [`slow_consumer`](crate::Config::slow_consumer) wants it.
-    pub(super) fn push(&mut self, slot: u32, frame: &SharedFrame) {
+    pub(super) fn push(&mut self, slot: u32, frame: &SharedFrame) -> Outcome {
         let (limit, policy) = (self.fleet.config.max_outbox_bytes, self.fleet.config.slow_consumer);
         let waits = |entry: &Entry| entry.interest.write || entry.lends();
         if let Some(entry) = self.entries.get(slot)
@@ -53,7 +55,7 @@ impl Core {
             self.flush(slot, &[]);
         }
         let Some(entry) = self.entries.get_mut(slot).filter(|entry| entry.is_open()) else {
-            return;
+            return Outcome::Closed;
         };
         let outbox = entry.outbox.get_or_insert_with(|| self.outboxes.take());
         let over = (outbox.load() + frame.len()).saturating_sub(limit);
@@ -65,7 +67,8 @@ impl Core {
                     self.drop_messages(slot, dropped + 1, DropReason::SlowConsumer);
                     self.stats.slow_consumers += 1;
                     let reason = "slow consumer";
-                    return self.fail(slot, close::POLICY, reason, CloseCause::SlowConsumer);
+                    self.fail(slot, close::POLICY, reason, CloseCause::SlowConsumer);
+                    return Outcome::Dropped;
                 }
                 SlowConsumer::DropOld if !outbox.lends() => {
                     let dropped = outbox.drop_oldest(over);
@@ -81,11 +84,13 @@ impl Core {
                     if !fits {
                         self.drop_messages(slot, 1, DropReason::NewRefused);
                     }
-                    return self.mark_dirty(slot);
+                    self.mark_dirty(slot);
+                    return if fits { Outcome::Queued } else { Outcome::Dropped };
                 }
                 SlowConsumer::DropNew | SlowConsumer::DropOld => {
                     outbox.owes_drain = true;
-                    return self.drop_messages(slot, 1, DropReason::NewRefused);
+                    self.drop_messages(slot, 1, DropReason::NewRefused);
+                    return Outcome::Dropped;
                 }
             }
         }
@@ -93,6 +98,7 @@ impl Core {
         entry.last_message = self.now;
         self.stats.messages_out += 1;
         self.mark_dirty(slot);
+        Outcome::Queued
     }
 
     /// Queues a frame of a message in pieces. It cannot be left out where the outbox is full, so a host's own thread is
@@ -124,8 +130,20 @@ impl Core {
     }
 
     fn drop_messages(&mut self, slot: u32, messages: usize, reason: DropReason) {
-        let id = self.id(slot);
-        self.stats.dropped += messages as u64;
+        self.report_dropped(self.id(slot), messages, reason);
+    }
+
+    /// Counts messages that were dropped, and has the host told.
+    pub(super) fn report_dropped(&mut self, id: ConnId, messages: usize, reason: DropReason) {
+        let stats = self.rare();
+        let counter = match reason {
+            DropReason::SlowConsumer => &mut stats.dropped_slow_consumer,
+            DropReason::NewRefused => &mut stats.dropped_new,
+            DropReason::OldReplaced => &mut stats.dropped_old,
+            DropReason::Gone => &mut stats.dropped_gone,
+        };
+        *counter += messages as u64;
+        stats.dropped += messages as u64;
         self.notices.push_back(Notice::Dropped(id, Dropped { messages, reason }));
     }
 

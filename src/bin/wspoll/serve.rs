@@ -79,7 +79,8 @@ impl Handler for Demo {
 
     fn on_open(&self, conn: &mut Conn<'_>) {
         if conn.data() == IN_BROADCAST {
-            conn.join(BROADCAST);
+            // It is open, and in no other room.
+            let _ = conn.join(BROADCAST);
         }
     }
 
