@@ -746,3 +746,25 @@ fn a_paused_connection_is_not_read_until_it_is_resumed() {
     assert_eq!(text, "wait");
     assert!(host.shard.outlet().pause(ConnId::from_raw(u64::MAX)).is_err());
 }
+
+#[test]
+#[cfg_attr(
+    not(any(target_os = "linux", target_os = "android", windows)),
+    ignore = "kqueue tells of a reset only with reading or writing, so it is noticed when reading goes on"
+)]
+fn a_paused_connection_whose_peer_resets_it_ends() {
+    let mut host = Host::start(|_| {});
+    let (wire, conn) = host.open();
+    host.shard.outlet().pause(conn).expect("it is open");
+    wire.reset();
+    assert_eq!(host.drive("close", ignore, close_of(conn)), 1006);
+    // Nothing is left that would end a wait at once, again and again.
+    let turns = || host.server.stats().shards[0].turns;
+    let before = turns();
+    let end = Instant::now() + Duration::from_millis(200);
+    while Instant::now() < end {
+        let (events, _) = host.shard.turn(Some(Duration::from_millis(100))).expect("a turn");
+        assert!(events.is_empty());
+    }
+    assert!(turns() - before < 10, "{} turns", turns() - before);
+}

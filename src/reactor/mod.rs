@@ -30,8 +30,18 @@ impl Interest {
     pub(crate) const READ: Interest = Interest { read: true, write: false };
 
     fn event(self, key: u32) -> Event {
-        Event::new(key as usize, self.read, self.write)
+        registration(key as usize, self.read, self.write)
     }
+}
+
+/// What `polling` is told of a source.
+///
+/// A paused source is watched for neither direction. epoll reports it all the same when its peer resets the connection.
+/// On Windows `polling` asks the system about resets too, but keeps the answer from us and asks again at once, so a wait
+/// would go round for ever: unless hang-ups are asked for by name.
+fn registration(key: usize, read: bool, write: bool) -> Event {
+    let event = Event::new(key, read, write);
+    if cfg!(windows) && !read && !write { event.with_interrupt() } else { event }
 }
 
 /// A source that is ready.

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use polling::{Event, Events, PollMode, Poller};
 
+use super::registration;
+
 /// A file descriptor, or a Windows `SOCKET`.
 pub(crate) type RawSource = isize;
 
@@ -62,17 +64,23 @@ impl RawPoller {
     /// `source` is given to [`remove`](Self::remove) before it is closed.
     #[allow(unsafe_code)]
     pub(crate) unsafe fn add(&self, source: RawSource, watch: Watch) -> io::Result<()> {
+        let (event, mode) = (watch.event()?, self.mode(watch.mode)?);
         // SAFETY: by this function's contract.
-        unsafe { self.poller.add_with_mode(raw(source)?, watch.event()?, watch.mode.into()) }
+        unsafe { self.poller.add_with_mode(raw(source)?, event, mode) }
     }
 
     pub(crate) fn modify(&self, source: RawSource, watch: Watch) -> io::Result<()> {
-        let (event, mode) = (watch.event()?, watch.mode.into());
+        let (event, mode) = (watch.event()?, self.mode(watch.mode)?);
         borrowed(source, |source| self.poller.modify_with_mode(source, event, mode))
     }
 
     pub(crate) fn remove(&self, source: RawSource) -> io::Result<()> {
-        borrowed(source, |source| self.poller.delete(source))
+        borrowed(source, |source| {
+            // There only this tells of a source that is not watched.
+            #[cfg(windows)]
+            self.poller.modify_with_mode(source, Event::none(0), PollMode::Oneshot)?;
+            self.poller.delete(source)
+        })
     }
 
     /// Waits until sources are ready, [`notify`](Self::notify) is called or the time is over, and hands each to `found`.
@@ -121,6 +129,16 @@ impl RawPoller {
     pub(crate) fn notify(&self) -> io::Result<()> {
         self.poller.notify()
     }
+
+    fn mode(&self, mode: Mode) -> io::Result<PollMode> {
+        match mode {
+            Mode::Oneshot => Ok(PollMode::Oneshot),
+            Mode::Level => Ok(PollMode::Level),
+            // IOCP and `poll` have none; `polling` would call that an invalid input.
+            Mode::Edge if !self.poller.supports_edge() => Err(io::ErrorKind::Unsupported.into()),
+            Mode::Edge => Ok(PollMode::Edge),
+        }
+    }
 }
 
 impl Watch {
@@ -129,17 +147,7 @@ impl Watch {
         if self.key == usize::MAX {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        Ok(Event::new(self.key, self.read, self.write))
-    }
-}
-
-impl From<Mode> for PollMode {
-    fn from(mode: Mode) -> PollMode {
-        match mode {
-            Mode::Oneshot => PollMode::Oneshot,
-            Mode::Level => PollMode::Level,
-            Mode::Edge => PollMode::Edge,
-        }
+        Ok(registration(self.key, self.read, self.write))
     }
 }
 
@@ -179,55 +187,114 @@ fn borrowed<T>(
 }
 
 #[cfg(test)]
-#[cfg(unix)]
 mod tests {
     use std::io::Write;
-    use std::os::fd::AsRawFd;
-    use std::os::unix::net::UnixStream;
+    use std::net::{TcpListener, TcpStream};
 
     use super::*;
 
-    fn ready(poller: &RawPoller, most: usize) -> Vec<Readiness> {
+    /// For what comes over the loopback interface, which takes its time on some systems.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let address = listener.local_addr().expect("its address");
+        let near = TcpStream::connect(address).expect("a connection");
+        (near, listener.accept().expect("its other end").0)
+    }
+
+    fn source(stream: &TcpStream) -> RawSource {
+        #[cfg(unix)]
+        let raw = std::os::fd::AsRawFd::as_raw_fd(stream);
+        #[cfg(windows)]
+        let raw = std::os::windows::io::AsRawSocket::as_raw_socket(stream);
+        raw as RawSource
+    }
+
+    /// The callers remove what they watch.
+    fn watch(poller: &RawPoller, stream: &TcpStream, watch: Watch) {
+        #[allow(unsafe_code)]
+        // SAFETY: removed by the caller before the stream is dropped.
+        let added = unsafe { poller.add(source(stream), watch) };
+        added.expect("it is watched");
+    }
+
+    fn ready_within(timeout: Duration, poller: &RawPoller, most: usize) -> Vec<Readiness> {
         let mut found = Vec::new();
-        poller.wait(most, Some(Duration::ZERO), |ready| found.push(ready)).expect("a wait");
+        poller.wait(most, Some(timeout), |ready| found.push(ready)).expect("a wait");
         found
+    }
+
+    fn ready(poller: &RawPoller, most: usize) -> Vec<Readiness> {
+        ready_within(Duration::ZERO, poller, most)
+    }
+
+    fn has_edge() -> bool {
+        RawPoller::new().expect("a poller").poller.supports_edge()
     }
 
     #[test]
     fn each_mode_reports_as_often_as_it_says() {
         for (mode, reports) in [(Mode::Oneshot, 1), (Mode::Level, 3), (Mode::Edge, 1)] {
+            if mode == Mode::Edge && !has_edge() {
+                continue;
+            }
             let poller = RawPoller::new().expect("a poller");
-            let (mut near, far) = UnixStream::pair().expect("a pair");
-            let source = far.as_raw_fd() as RawSource;
-            let watch = Watch { key: 7, read: true, write: false, mode };
-            #[allow(unsafe_code)]
-            // SAFETY: removed below.
-            let added = unsafe { poller.add(source, watch) };
-            added.expect("it is watched");
+            let (mut near, far) = pair();
+            watch(&poller, &far, Watch { key: 7, read: true, write: false, mode });
             assert_eq!(ready(&poller, 4), []);
             near.write_all(b"x").expect("a write");
-            let seen = (0..3).map(|_| ready(&poller, 4).len()).sum::<usize>();
+            let mut seen = ready_within(PATIENCE, &poller, 4).len();
+            seen += (0..2).map(|_| ready(&poller, 4).len()).sum::<usize>();
             assert_eq!(seen, reports, "{mode:?}");
-            poller.remove(source).expect("it was watched");
+            poller.remove(source(&far)).expect("it was watched");
         }
+    }
+
+    #[test]
+    fn edge_mode_is_refused_where_there_is_none() {
+        if has_edge() {
+            return;
+        }
+        let poller = RawPoller::new().expect("a poller");
+        let (_near, far) = pair();
+        let edge = Watch { key: 7, read: true, write: false, mode: Mode::Edge };
+        #[allow(unsafe_code)]
+        // SAFETY: it is refused.
+        let refused = unsafe { poller.add(source(&far), edge) };
+        assert_eq!(refused.map_err(|e| e.kind()), Err(io::ErrorKind::Unsupported));
+    }
+
+    #[test]
+    #[cfg(any(target_os = "linux", target_os = "android", windows))]
+    fn a_source_that_is_watched_for_nothing_tells_of_a_reset() {
+        let poller = RawPoller::new().expect("a poller");
+        let (near, far) = pair();
+        let nothing = Watch { key: 7, read: false, write: false, mode: Mode::Level };
+        watch(&poller, &far, nothing);
+        (&near).write_all(b"x").expect("a write");
+        assert_eq!(ready_within(Duration::from_millis(50), &poller, 4), []);
+        socket2::SockRef::from(&near).set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
+        drop(near);
+        let reported = ready_within(PATIENCE, &poller, 4);
+        assert!(matches!(reported[..], [Readiness { key: 7, hung_up: true, .. }]), "{reported:?}");
+        poller.remove(source(&far)).expect("it was watched");
     }
 
     #[test]
     fn no_more_sources_are_taken_than_there_is_room_for() {
         let poller = RawPoller::new().expect("a poller");
-        let pairs: Vec<_> = (0..3).map(|_| UnixStream::pair().expect("a pair")).collect();
+        let mode = if has_edge() { Mode::Edge } else { Mode::Oneshot };
+        let pairs: Vec<_> = (0..3).map(|_| pair()).collect();
         for (key, (_, far)) in pairs.iter().enumerate() {
-            let watch = Watch { key, read: false, write: true, mode: Mode::Edge };
-            #[allow(unsafe_code)]
-            // SAFETY: removed below.
-            let added = unsafe { poller.add(far.as_raw_fd() as RawSource, watch) };
-            added.expect("it is watched");
+            watch(&poller, far, Watch { key, read: false, write: true, mode });
         }
-        let mut keys: Vec<_> = [ready(&poller, 2), ready(&poller, 2)].concat();
+        let mut keys: Vec<_> =
+            [ready_within(PATIENCE, &poller, 2), ready_within(PATIENCE, &poller, 2)].concat();
         keys.sort_by_key(|ready| ready.key);
         assert_eq!(keys.iter().map(|ready| ready.key).collect::<Vec<_>>(), [0, 1, 2]);
         for (_, far) in &pairs {
-            poller.remove(far.as_raw_fd() as RawSource).expect("it was watched");
+            poller.remove(source(far)).expect("it was watched");
         }
     }
 

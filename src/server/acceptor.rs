@@ -120,8 +120,7 @@ async fn accept(listener: &Async<TcpListener>, fleet: &Fleet) {
                     future::yield_now().await;
                 }
             }
-            // The client left before it was accepted.
-            Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(e) if is_about_one_client(e.kind()) => {}
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => {
                 fleet.census.accept_errors.fetch_add(1, Ordering::Relaxed);
@@ -131,6 +130,12 @@ async fn accept(listener: &Async<TcpListener>, fleet: &Fleet) {
             }
         }
     }
+}
+
+/// Whether accepting failed because the client left before: Unix says "aborted", Windows "reset", Wine "not connected".
+fn is_about_one_client(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, NotConnected};
+    matches!(kind, ConnectionAborted | ConnectionReset | NotConnected)
 }
 
 /// Hands a connection to the shard that has the fewest. There is no error where too many are refused: that is told to the

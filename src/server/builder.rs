@@ -339,9 +339,14 @@ impl Handler for Silent {}
 /// Raises the number of files that this process may have open to the most that the system lets it, and returns that.
 /// Starting a server does this.
 ///
+/// On Windows, where sockets are no files and nothing limits them but memory, this does nothing and returns [`u64::MAX`].
+///
 /// # Errors
 ///
 /// What the system says.
 pub fn raise_file_limit() -> std::io::Result<u64> {
-    rlimit::increase_nofile_limit(u64::MAX)
+    #[cfg(unix)]
+    return rlimit::increase_nofile_limit(u64::MAX);
+    #[cfg(not(unix))]
+    Ok(u64::MAX)
 }

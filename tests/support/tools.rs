@@ -43,3 +43,12 @@ pub fn require_reading<T>(what: &str, reading: Option<T>) -> Option<T> {
     }
     reading
 }
+
+/// How many sockets the processes of a test may have open together: what `WSPOLL_TEST_SOCKETS` says, for systems that do
+/// not tell (all programs under Wine share the descriptors of its server), else what one process may have.
+pub fn sockets() -> usize {
+    let said = env::var("WSPOLL_TEST_SOCKETS").ok();
+    let said = said.map(|value| value.parse().expect("WSPOLL_TEST_SOCKETS is a number"));
+    let limit = || wspoll::raise_file_limit().expect("the limit of open files");
+    said.unwrap_or_else(|| usize::try_from(limit()).unwrap_or(usize::MAX))
+}

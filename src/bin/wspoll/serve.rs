@@ -43,8 +43,9 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
         Err(error) => return end(FAILED, error),
     };
     announce(&server);
-    let signal = signals.wait();
-    log::info!("{signal}: draining, for at most {drain_timeout:?}");
+    let wish = signals.wait();
+    let drain_timeout = wish.grace.map_or(drain_timeout, |grace| grace.min(drain_timeout));
+    log::info!("{}: draining, for at most {drain_timeout:?}", wish.name);
     server.shutdown(drain_timeout);
     ExitCode::SUCCESS
 }
