@@ -3,8 +3,6 @@
 //! They run again under AddressSanitizer with LeakSanitizer and under Valgrind, where those are there, with no
 //! suppressions.
 
-#![cfg(unix)]
-
 mod capi;
 mod support;
 
@@ -269,6 +267,7 @@ fn echo_and_batch_are_cpp_too() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "MinGW has no AddressSanitizer")]
 fn address_sanitizer_finds_nothing() {
     for (name, address, talk) in EXAMPLES {
         let example = Program::example(name);
@@ -280,6 +279,7 @@ fn address_sanitizer_finds_nothing() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "MinGW has no Valgrind")]
 fn valgrind_finds_nothing() {
     let Some(valgrind) = tools::require_tool(&["valgrind"]) else { return };
     let valgrind = valgrind.to_string_lossy();

@@ -65,7 +65,8 @@ fn it_is_installed_as_a_c_library_is() {
     fs::create_dir_all(&examples).expect("a folder");
     for entry in fs::read_dir(capi::root().join("ffi-examples/c")).expect("the examples") {
         let path = entry.expect("an entry").path();
-        if path.extension().is_some_and(|extension| extension == "c") || path.ends_with("Makefile")
+        if path.extension().is_some_and(|extension| extension == "c" || extension == "h")
+            || path.ends_with("Makefile")
         {
             fs::copy(&path, examples.join(path.file_name().expect("a name"))).expect("a copy");
         }

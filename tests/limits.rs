@@ -3,7 +3,6 @@
 mod support;
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -67,11 +66,11 @@ fn connections_that_have_not_said_anything_count_too() {
 
 /// A connection from another address of the loopback network.
 #[cfg(target_os = "linux")]
-fn status_from(source: &str, server: SocketAddr) -> (u16, std::net::TcpStream) {
+fn status_from(source: &str, server: std::net::SocketAddr) -> (u16, std::net::TcpStream) {
     use std::io::{Read, Write};
     let socket =
         socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
-    let source: SocketAddr = format!("{source}:0").parse().expect("an address");
+    let source: std::net::SocketAddr = format!("{source}:0").parse().expect("an address");
     socket.bind(&source.into()).expect("binding to the loopback network");
     socket.connect(&server.into()).expect("connecting");
     let mut stream: std::net::TcpStream = socket.into();

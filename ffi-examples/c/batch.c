@@ -5,7 +5,8 @@
  * Each batch is answered by one call. The payloads lie in the shard's buffers and are sent from there. Ends when standard
  * input does. */
 
-#include <pthread.h>
+#include "portable.h"
+
 #include <stdio.h>
 
 #include <wspoll.h>
@@ -43,21 +44,21 @@ static int drive(wsp_server *server, uint32_t shard) {
 }
 
 /* Waits for the end of standard input. */
-static void *wait_for_end(void *argument) {
+static THREAD_RESULT wait_for_end(void *argument) {
     wsp_server *server = (wsp_server *)argument;
     while (getchar() != EOF)
         continue;
     /* Hosted mode: returns at once; the poll tells when everything is over. */
     wsp_server_stop(server, WSP_DRAIN_TIMEOUT_DEFAULT);
     wsp_server_free(server);
-    return NULL;
+    return 0;
 }
 
 int main(int argc, char **argv) {
     wsp_config *config = wsp_config_new();
     wsp_server *server;
     wsp_status status;
-    pthread_t thread;
+    thread waiter;
     int code;
 
     wsp_config_add_listen(config, argc > 1 ? argv[1] : "127.0.0.1:8000");
@@ -71,10 +72,10 @@ int main(int argc, char **argv) {
     printf("listening on 127.0.0.1:%u\n", (unsigned)wsp_server_port(server));
     fflush(stdout);
 
-    if (pthread_create(&thread, NULL, wait_for_end, wsp_server_retain(server)) != 0)
+    if (!thread_start(&waiter, wait_for_end, wsp_server_retain(server)))
         return 1;
     code = drive(server, 0);
-    pthread_join(thread, NULL);
+    thread_join(waiter);
     wsp_server_free(server);
     return code;
 }

@@ -5,13 +5,11 @@
  * A client names a room by its path, /news. Every line of standard input goes to everybody in a room: "news hello".
  * What a client sends goes to its own room. Ends when standard input does. */
 
-#define _POSIX_C_SOURCE 200809L
+#include "portable.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <wspoll.h>
 
@@ -70,17 +68,16 @@ static void on_close(wsp_server *server, const wsp_event *event, void *user) {
 
 /* Publishes, and waits as long as a shard cannot keep up. Nothing is lost, and nothing piles up. */
 static wsp_status publish(wsp_server *server, const char *room, const char *text) {
-    const struct timespec pause = {0, 1000000};
     for (;;) {
         wsp_status status = wsp_server_publish(server, room, WSP_MESSAGE_TEXT,
                                                (const uint8_t *)text, strlen(text));
         if (status != WSP_STATUS_BACKPRESSURE)
             return status;
-        nanosleep(&pause, NULL);
+        pause_ms(1);
     }
 }
 
-static void *push(void *argument) {
+static THREAD_RESULT push(void *argument) {
     wsp_server *server = argument;
     char line[4096];
     while (fgets(line, sizeof line, stdin) != NULL) {
@@ -94,7 +91,7 @@ static void *push(void *argument) {
     }
     /* This thread's own reference. */
     wsp_server_free(server);
-    return NULL;
+    return 0;
 }
 
 int main(int argc, char **argv) {
@@ -102,7 +99,7 @@ int main(int argc, char **argv) {
     wsp_config *config = wsp_config_new();
     wsp_server *server;
     wsp_status status;
-    pthread_t thread;
+    thread pusher;
 
     wsp_config_add_listen(config, argc > 1 ? argv[1] : "127.0.0.1:8000");
     /* Who reads too slowly misses the oldest messages instead of being cut off. */
@@ -122,9 +119,9 @@ int main(int argc, char **argv) {
     printf("listening on 127.0.0.1:%u\n", (unsigned)wsp_server_port(server));
     fflush(stdout);
 
-    if (pthread_create(&thread, NULL, push, wsp_server_retain(server)) != 0)
+    if (!thread_start(&pusher, push, wsp_server_retain(server)))
         return 1;
-    pthread_join(thread, NULL);
+    thread_join(pusher);
     wsp_server_stop(server, WSP_DRAIN_TIMEOUT_DEFAULT);
     wsp_server_free(server);
     return 0;

@@ -9,9 +9,8 @@
  *
  * Pages of https://example.com may connect, no others. Ends when standard input does. */
 
-#define _POSIX_C_SOURCE 200809L
+#include "portable.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +23,7 @@ struct question {
     wsp_conn_id conn;
 };
 
-static void *ask(void *argument) {
+static THREAD_RESULT ask(void *argument) {
     struct question *question = argument;
     wsp_response *response = wsp_response_new(101);
     wsp_response_add_header(response, "X-Answered", "later");
@@ -34,22 +33,22 @@ static void *ask(void *argument) {
     wsp_response_free(response);
     wsp_server_free(question->server);
     free(question);
-    return NULL;
+    return 0;
 }
 
 static int ask_elsewhere(wsp_server *server, wsp_conn_id conn) {
-    pthread_t thread;
+    thread asker;
     struct question *question = malloc(sizeof *question);
     if (question == NULL)
         return 0;
     question->server = wsp_server_retain(server);
     question->conn = conn;
-    if (pthread_create(&thread, NULL, ask, question) != 0) {
+    if (!thread_start(&asker, ask, question)) {
         wsp_server_free(server);
         free(question);
         return 0;
     }
-    pthread_detach(thread);
+    thread_detach(asker);
     return 1;
 }
 

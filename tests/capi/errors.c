@@ -1,14 +1,11 @@
 /* What the library says to arguments that are wrong: a status, a message, and nothing done. Exits with 0 if all is well,
  * else says what is not. Run by tests/ffi_errors.rs. */
 
-#define _POSIX_C_SOURCE 200809L
+#include "../../ffi-examples/c/portable.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <wspoll.h>
 
@@ -186,11 +183,14 @@ static void calls(void) {
     CHECK(wsp_server_port(NULL) == 0 && wsp_server_shards(NULL) == 0 && wsp_server_shards(server) == 2);
 
     INVALID(wsp_server_adopt(server, -1, NULL, 0));
+    CHECK(wsp_server_adopt(server, (wsp_fd)socket(AF_INET, SOCK_STREAM, 0), NULL, 0) == WSP_STATUS_IO);
+#ifndef _WIN32
     CHECK(wsp_server_adopt(server, dup(0), NULL, 0) == WSP_STATUS_IO);
+#endif
     wsp_server_free(server);
 }
 
-static void *poll_elsewhere(void *argument) {
+static THREAD_RESULT poll_elsewhere(void *argument) {
     wsp_event event;
     size_t count;
     CHECK(wsp_server_poll(argument, 0, &event, 1, 0, &count) == WSP_STATUS_WRONG_THREAD);
@@ -199,14 +199,14 @@ static void *poll_elsewhere(void *argument) {
     /* The other shard is free. */
     CHECK(wsp_server_poll(argument, 1, &event, 1, 0, &count) == WSP_STATUS_OK);
     CHECK(wsp_server_release(argument, 1) == WSP_STATUS_OK);
-    return NULL;
+    return 0;
 }
 
 static void polls(void) {
     wsp_server *server = hosted();
     wsp_callbacks callbacks = {0};
     wsp_event event;
-    pthread_t thread;
+    thread elsewhere;
     size_t count = 99;
     int32_t timeout;
     wsp_fd fd;
@@ -219,10 +219,14 @@ static void polls(void) {
     CHECK(wsp_server_poll(server, 0, &event, 1, 0, &count) == WSP_STATUS_OK && count == 0);
     CHECK(wsp_server_wake(server, 0) == WSP_STATUS_OK);
     CHECK(wsp_server_poll(server, 0, &event, 1, -1, &count) == WSP_STATUS_OK && count == 0);
+#ifdef _WIN32
+    CHECK(wsp_server_shard_fd(server, 0, &fd) == WSP_STATUS_UNSUPPORTED);
+#else
     CHECK(wsp_server_shard_fd(server, 0, &fd) == WSP_STATUS_OK && fd >= 0);
+#endif
     CHECK(wsp_server_shard_timeout(server, 0, &timeout) == WSP_STATUS_OK && timeout == -1);
-    if (pthread_create(&thread, NULL, poll_elsewhere, server) == 0)
-        pthread_join(thread, NULL);
+    if (thread_start(&elsewhere, poll_elsewhere, server))
+        thread_join(elsewhere);
     CHECK(wsp_server_poll(server, 1, &event, 1, 0, &count) == WSP_STATUS_OK);
     CHECK(wsp_server_stop(server, 0) == WSP_STATUS_OK);
     while (wsp_server_poll(server, 0, &event, 1, -1, &count) == WSP_STATUS_OK)
@@ -264,39 +268,59 @@ static void requests_and_responses(void) {
     wsp_response_free(response);
 }
 
+/* Two connected sockets. */
+static void connect_pair(socket_number pair[2]) {
+    struct sockaddr_in address = {0};
+    socklen_t size = sizeof address;
+    socket_number listener = socket(AF_INET, SOCK_STREAM, 0);
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    pair[0] = socket(AF_INET, SOCK_STREAM, 0);
+    if (bind(listener, (struct sockaddr *)&address, size) != 0 || listen(listener, 1) != 0 ||
+        getsockname(listener, (struct sockaddr *)&address, &size) != 0 ||
+        connect(pair[0], (struct sockaddr *)&address, size) != 0)
+        exit(2);
+    pair[1] = accept(listener, NULL, NULL);
+    socket_close(listener);
+}
+
 static void poller(void) {
     wsp_poller *poller;
     wsp_ready ready[4];
     size_t count;
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0)
-        exit(2);
+    socket_number pair[2];
+    wsp_fd fd;
+    connect_pair(pair);
+    fd = (wsp_fd)pair[0];
     INVALID(wsp_poller_new(NULL));
     CHECK(wsp_poller_new(&poller) == WSP_STATUS_OK);
-    INVALID(wsp_poller_add(NULL, pair[0], 1, WSP_INTEREST_READ, WSP_POLL_MODE_LEVEL));
+    INVALID(wsp_poller_add(NULL, fd, 1, WSP_INTEREST_READ, WSP_POLL_MODE_LEVEL));
     INVALID(wsp_poller_add(poller, -1, 1, WSP_INTEREST_READ, WSP_POLL_MODE_LEVEL));
-    INVALID(wsp_poller_add(poller, pair[0], UINT64_MAX, WSP_INTEREST_READ, WSP_POLL_MODE_LEVEL));
-    INVALID(wsp_poller_add(poller, pair[0], 1, 4, WSP_POLL_MODE_LEVEL));
-    INVALID(wsp_poller_add(poller, pair[0], 1, WSP_INTEREST_READ, 3));
-    CHECK(wsp_poller_modify(poller, pair[0], 1, WSP_INTEREST_READ, WSP_POLL_MODE_LEVEL) ==
+    INVALID(wsp_poller_add(poller, fd, UINT64_MAX, WSP_INTEREST_READ, WSP_POLL_MODE_LEVEL));
+    INVALID(wsp_poller_add(poller, fd, 1, 4, WSP_POLL_MODE_LEVEL));
+    INVALID(wsp_poller_add(poller, fd, 1, WSP_INTEREST_READ, 3));
+    CHECK(wsp_poller_modify(poller, fd, 1, WSP_INTEREST_READ, WSP_POLL_MODE_LEVEL) ==
           WSP_STATUS_IO);
-    CHECK(wsp_poller_remove(poller, pair[0]) == WSP_STATUS_IO);
-    CHECK(wsp_poller_add(poller, pair[0], 7, WSP_INTEREST_READ, WSP_POLL_MODE_LEVEL) ==
+    CHECK(wsp_poller_remove(poller, fd) == WSP_STATUS_IO);
+    CHECK(wsp_poller_add(poller, fd, 7, WSP_INTEREST_READ, WSP_POLL_MODE_LEVEL) ==
           WSP_STATUS_OK);
-    CHECK(wsp_poller_add(poller, pair[0], 7, WSP_INTEREST_READ, WSP_POLL_MODE_LEVEL) ==
+    CHECK(wsp_poller_add(poller, fd, 7, WSP_INTEREST_READ, WSP_POLL_MODE_LEVEL) ==
           WSP_STATUS_IO);
     INVALID(wsp_poller_wait(poller, NULL, 4, 0, &count));
     INVALID(wsp_poller_wait(poller, ready, 0, 0, &count));
     CHECK(wsp_poller_wait(poller, ready, 4, 0, &count) == WSP_STATUS_OK && count == 0);
     CHECK(wsp_poller_notify(poller) == WSP_STATUS_OK);
     CHECK(wsp_poller_wait(poller, ready, 4, -1, &count) == WSP_STATUS_OK && count == 0);
-    CHECK(write(pair[1], "x", 1) == 1);
+    CHECK(send(pair[1], "x", 1, 0) == 1);
     CHECK(wsp_poller_wait(poller, ready, 4, -1, &count) == WSP_STATUS_OK && count == 1);
     CHECK(ready[0].key == 7 && (ready[0].flags & WSP_READY_READ) != 0);
-    CHECK(wsp_poller_remove(poller, pair[0]) == WSP_STATUS_OK);
+    CHECK(wsp_poller_remove(poller, fd) == WSP_STATUS_OK);
+#ifdef _WIN32
+    CHECK(wsp_poller_add(poller, fd, 7, WSP_INTEREST_READ, WSP_POLL_MODE_EDGE) == WSP_STATUS_UNSUPPORTED);
+#endif
     wsp_poller_free(poller);
-    close(pair[0]);
-    close(pair[1]);
+    socket_close(pair[0]);
+    socket_close(pair[1]);
 }
 
 static void log_is_called(wsp_log_level level, const char *target, const char *message, void *user) {
@@ -319,6 +343,8 @@ static void logging(void) {
 }
 
 int main(void) {
+    if (!sockets_start())
+        return 2;
     versions();
     nothing_to_free();
     configuration();

@@ -1,16 +1,14 @@
 /* Hosted mode from its start to its end, with one client in the same thread: upgrade, batches in parts, answers, a
  * message in pieces, adoption, close. Says what is not as it should be. Run by tests/ffi_errors.rs. */
 
-#define _POSIX_C_SOURCE 200809L
+#include "../../ffi-examples/c/portable.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
+#ifndef _WIN32
 #include <poll.h>
+#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <wspoll.h>
 
@@ -28,9 +26,9 @@ static const char request[] =
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
     "Sec-WebSocket-Protocol: soap, chat\r\nX-Odd: \xff\r\n\r\n";
 
-static int connect_to(uint16_t port) {
+static socket_number connect_to(uint16_t port) {
     struct sockaddr_in address = {0};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    socket_number fd = socket(AF_INET, SOCK_STREAM, 0);
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     address.sin_port = htons(port);
@@ -38,18 +36,18 @@ static int connect_to(uint16_t port) {
     return fd;
 }
 
-static void expect(int fd, const char *bytes, size_t len) {
+static void expect(socket_number fd, const char *bytes, size_t len) {
     char buffer[4096];
     size_t have = 0;
     while (have < len) {
-        ssize_t came = recv(fd, buffer + have, len - have, 0);
+        int came = (int)recv(fd, buffer + have, len - have, 0);
         CHECK(came > 0);
         have += (size_t)came;
     }
     CHECK(memcmp(buffer, bytes, len) == 0);
 }
 
-static void skip_head(int fd) {
+static void skip_head(socket_number fd) {
     char head[2048];
     size_t have = 0;
     while (have < 4 || memcmp(head + have - 4, "\r\n\r\n", 4) != 0) {
@@ -107,23 +105,32 @@ static void known(wsp_server *server, wsp_conn_id conn, const int *word) {
     CHECK(wsp_server_conn_user(server, conn, &user) == WSP_STATUS_OK && user == word);
 }
 
-static void exchange(wsp_server *server, int client, wsp_conn_id conn) {
+/* The shard's descriptor says that there is something to do. */
+static void readable(wsp_server *server) {
+    wsp_fd fd;
+#ifdef _WIN32
+    CHECK(wsp_server_shard_fd(server, 0, &fd) == WSP_STATUS_UNSUPPORTED);
+#else
+    struct pollfd watched = {0};
+    CHECK(wsp_server_shard_fd(server, 0, &fd) == WSP_STATUS_OK);
+    watched.fd = (int)fd;
+    watched.events = POLLIN;
+    CHECK(poll(&watched, 1, 10000) == 1);
+#endif
+}
+
+static void exchange(wsp_server *server, socket_number client, wsp_conn_id conn) {
     /* Three masked messages, with masks of zeros, in one segment. */
     static const char frames[] = "\x81\x81\0\0\0\0a\x82\x81\0\0\0\0b\x81\x81\0\0\0\0c";
     static const char answers[] = "\x81\1a\x82\1b\x81\1c";
     wsp_event events[3];
     wsp_outgoing items[3];
     size_t i, count;
-    wsp_fd fd;
     int32_t timeout;
-    struct pollfd watched = {0};
 
-    CHECK(wsp_server_shard_fd(server, 0, &fd) == WSP_STATUS_OK);
     CHECK(wsp_server_shard_timeout(server, 0, &timeout) == WSP_STATUS_OK && timeout >= 0);
-    watched.fd = (int)fd;
-    watched.events = POLLIN;
     CHECK(send(client, frames, sizeof frames - 1, 0) == sizeof frames - 1);
-    CHECK(poll(&watched, 1, 10000) == 1);
+    readable(server);
 
     /* One by one; what was handed out stays where it is until all of it has been. */
     for (i = 0; i < 3; i++)
@@ -142,7 +149,7 @@ static void exchange(wsp_server *server, int client, wsp_conn_id conn) {
     expect(client, answers, sizeof answers - 1);
 }
 
-static void pieces(wsp_server *server, int client, wsp_conn_id conn) {
+static void pieces(wsp_server *server, socket_number client, wsp_conn_id conn) {
     static const char frames[] = "\x01\1x\0\1y\x80\0\x81\6behind";
     wsp_stream *stream, *other;
     CHECK(wsp_stream_begin(server, conn, WSP_MESSAGE_TEXT, &stream) == WSP_STATUS_OK);
@@ -159,7 +166,7 @@ static void pieces(wsp_server *server, int client, wsp_conn_id conn) {
     expect(client, frames, sizeof frames - 1);
 }
 
-static void rooms(wsp_server *server, int client, wsp_conn_id conn) {
+static void rooms(wsp_server *server, socket_number client, wsp_conn_id conn) {
     CHECK(wsp_server_join(server, conn, "room") == WSP_STATUS_OK);
     CHECK(wsp_server_publish(server, "room", WSP_MESSAGE_TEXT, (const uint8_t *)"r", 1) == WSP_STATUS_OK);
     CHECK(wsp_server_leave(server, conn, "room") == WSP_STATUS_OK);
@@ -178,7 +185,7 @@ static void rooms(wsp_server *server, int client, wsp_conn_id conn) {
 static void adopted(wsp_server *server, int *word) {
     struct sockaddr_in address = {0};
     socklen_t size = sizeof address;
-    int client, accepted, listener = socket(AF_INET, SOCK_STREAM, 0);
+    socket_number client, accepted, listener = socket(AF_INET, SOCK_STREAM, 0);
     wsp_event event;
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -187,38 +194,40 @@ static void adopted(wsp_server *server, int *word) {
 
     client = connect_to(ntohs(address.sin_port));
     accepted = accept(listener, NULL, NULL);
-    CHECK(wsp_server_adopt_upgraded(server, accepted, NULL, word, (const uint8_t *)"\x81\x80\0\0\0\0", 6) ==
+    CHECK(wsp_server_adopt_upgraded(server, (wsp_fd)accepted, NULL, word, (const uint8_t *)"\x81\x80\0\0\0\0", 6) ==
           WSP_STATUS_OK);
     event = next(server);
     CHECK(event.kind == WSP_EVENT_OPEN && event.conn_user == word);
     event = next(server);
     CHECK(event.kind == WSP_EVENT_MESSAGE && event.len == 0 && event.data == NULL);
     CHECK(wsp_server_set_conn_user(server, event.conn, NULL) == WSP_STATUS_OK);
-    close(client);
+    socket_close(client);
     event = next(server);
     CHECK(event.kind == WSP_EVENT_CLOSE && event.code == 1006 && event.conn_user == NULL);
     CHECK(event.cause == WSP_CLOSE_CAUSE_END_OF_STREAM && event.sent_code == 0);
 
     client = connect_to(ntohs(address.sin_port));
     accepted = accept(listener, NULL, NULL);
-    CHECK(wsp_server_adopt(server, accepted, (const uint8_t *)request, sizeof request - 1) ==
+    CHECK(wsp_server_adopt(server, (wsp_fd)accepted, (const uint8_t *)request, sizeof request - 1) ==
           WSP_STATUS_OK);
     asked(server, word);
     event = next(server);
     CHECK(event.kind == WSP_EVENT_OPEN && event.conn_user == word);
-    close(client);
+    socket_close(client);
     CHECK(next(server).kind == WSP_EVENT_CLOSE);
-    close(listener);
+    socket_close(listener);
 }
 
 int main(void) {
-    int word = 7, client;
+    int word = 7;
+    socket_number client;
     wsp_config *config = wsp_config_new();
     wsp_server *server;
     wsp_event event;
     wsp_conn_id conn;
     size_t count;
 
+    CHECK(sockets_start());
     wsp_config_add_listen(config, "127.0.0.1:0");
     wsp_config_set_shards(config, 1);
     wsp_config_set_decide_upgrades(config, true);
@@ -250,7 +259,7 @@ int main(void) {
     CHECK(event.kind == WSP_EVENT_CLOSE && event.code == 4000 && event.cause == WSP_CLOSE_CAUSE_HOST);
     CHECK(event.sent_code == 4000 && event.received_code == 4000 && is(&event, "ok"));
     CHECK((event.flags & WSP_EVENT_FLAG_CLEAN) != 0 && event.conn_user == &word);
-    close(client);
+    socket_close(client);
 
     /* A connection that is open when the server stops. */
     client = connect_to(wsp_server_port(server));
@@ -263,7 +272,7 @@ int main(void) {
     while (wsp_server_poll(server, 0, &event, 1, -1, &count) == WSP_STATUS_OK)
         CHECK(count == 0);
     CHECK(wsp_server_poll(server, 0, &event, 1, -1, &count) == WSP_STATUS_SHUT_DOWN);
-    close(client);
+    socket_close(client);
     wsp_server_free(server);
     return 0;
 }

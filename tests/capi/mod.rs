@@ -37,13 +37,16 @@ pub fn libraries() -> &'static Path {
     })
 }
 
-/// What the static library needs beside itself.
+/// The library as programs of this system are linked with it, and what they need beside it.
 #[cfg(target_os = "linux")]
-const SYSTEM: &[&str] = &["-pthread", "-ldl", "-lm"];
+const LINK: (&str, &[&str]) = ("libwspoll.a", &["-pthread", "-ldl", "-lm"]);
 #[cfg(target_vendor = "apple")]
-const SYSTEM: &[&str] = &["-pthread", "-lm", "-liconv"];
-#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
-const SYSTEM: &[&str] = &["-pthread", "-lm"];
+const LINK: (&str, &[&str]) = ("libwspoll.a", &["-pthread", "-lm", "-liconv"]);
+// MinGW links with a DLL directly, whichever toolchain has made it.
+#[cfg(windows)]
+const LINK: (&str, &[&str]) = ("wspoll.dll", &["-lws2_32"]);
+#[cfg(not(any(target_os = "linux", target_vendor = "apple", windows)))]
+const LINK: (&str, &[&str]) = ("libwspoll.a", &["-pthread", "-lm"]);
 
 /// A program in C, or in C++.
 pub struct Program<'a> {
@@ -64,10 +67,19 @@ impl Program<'_> {
         Program { source, name, compilers: C, flags: &["-std=c99"] }
     }
 
-    /// Compiles and links it with the static library; `None` and a skip without a compiler.
+    /// Compiles it and links it with the library; `None` and a skip without a compiler.
+    ///
+    /// Where the compiler runs on another system than the tests, they find what it made in the folder that
+    /// `WSPOLL_TEST_PROGRAMS` names (.ci/cross/windows).
     pub fn build(&self) -> Option<PathBuf> {
+        let file = format!("c-{}{}", self.name, env::consts::EXE_SUFFIX);
+        if let Some(folder) = env::var_os("WSPOLL_TEST_PROGRAMS") {
+            return Some(Path::new(&folder).join(file));
+        }
         let compiler = tools::require_tool(self.compilers)?;
-        let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("c-{}", self.name));
+        let (library, system) = LINK;
+        // Beside the library, which is where Windows looks for a DLL.
+        let program = libraries().join(file);
         let output = Command::new(compiler)
             .args(self.flags)
             .args(STRICT)
@@ -76,8 +88,8 @@ impl Program<'_> {
             .arg(&self.source)
             // Not `-x c++` for the library too.
             .args(["-x", "none"])
-            .arg(libraries().join("libwspoll.a"))
-            .args(SYSTEM)
+            .arg(libraries().join(library))
+            .args(system)
             .arg("-o")
             .arg(&program)
             .output()

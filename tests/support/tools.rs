@@ -31,9 +31,10 @@ pub fn require_tool(names: &[&str]) -> Option<PathBuf> {
 fn find(names: &[&str]) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     let folders: Vec<PathBuf> = env::split_paths(OsStr::new(&path)).collect();
-    names
-        .iter()
-        .find_map(|name| folders.iter().map(|folder| folder.join(name)).find(|p| p.is_file()))
+    names.iter().find_map(|name| {
+        let file = format!("{name}{}", env::consts::EXE_SUFFIX);
+        folders.iter().map(|folder| folder.join(&file)).find(|path| path.is_file())
+    })
 }
 
 /// A reading of the system, or a skip.
