@@ -303,30 +303,6 @@ wsp_status wsp_config_set(wsp_config *config,
 wsp_status wsp_config_check(const wsp_config *config);
 
 /**
- * Listens on one more address, `"IP:PORT"`; port 0 takes a free one. The first call replaces the
- * default, `127.0.0.1:8000`.
- *
- * Errors:
- * - `WSP_STATUS_INVALID_SETTING`: it is no address.
- *
- * The caller sees to it that:
- * - `config` is as for `wsp_config_set`; `address` is null or ends with a NUL.
- */
-wsp_status wsp_config_add_listen(wsp_config *config,
-                                 const char *address);
-
-/**
- * Listens on nothing: connections come by `wsp_server_adopt` only.
- *
- * Errors:
- * - `WSP_STATUS_INVALID_ARGUMENT`: `config` is null.
- *
- * The caller sees to it that:
- * - `config` is as for `wsp_config_set`.
- */
-wsp_status wsp_config_clear_listen(wsp_config *config);
-
-/**
  * Event loops, each on a thread of its own; 0, the default, means one for each core.
  *
  * The caller sees to it that:
@@ -521,6 +497,56 @@ wsp_status wsp_config_set_drain_timeout_ms(wsp_config *config, uint32_t ms);
  */
 wsp_status wsp_config_set_decide_upgrades(wsp_config *config,
                                           bool on);
+
+
+/* -----------------------------------------------------------------------------------------------
+ * Listening: where connections come from, and whom to believe about that.
+ * ----------------------------------------------------------------------------------------------- */
+
+/**
+ * Listens on one more address: `"127.0.0.1:8000"`, `"[::]:8000"`, `"unix:/run/wspoll.sock"`,
+ * `"unix:@name"` (Linux), `"fd:3"` (a listening socket of this process; its descriptor is
+ * duplicated and stays the caller's), `"systemd"` or `"systemd:name"` (what socket activation has
+ * passed on). Port 0 takes a free one. The first call replaces the default, `127.0.0.1:8000`.
+ *
+ * Errors:
+ * - `WSP_STATUS_INVALID_SETTING`: it is none of these, or this system does not have it.
+ *
+ * The caller sees to it that:
+ * - `config` is as for `wsp_config_set`; `address` is null or ends with a NUL.
+ */
+wsp_status wsp_config_add_listen(wsp_config *config,
+                                 const char *address);
+
+/**
+ * Listens on nothing: connections come by `wsp_server_adopt` only.
+ *
+ * Errors:
+ * - `WSP_STATUS_INVALID_ARGUMENT`: `config` is null.
+ *
+ * The caller sees to it that:
+ * - `config` is as for `wsp_config_set`.
+ */
+wsp_status wsp_config_clear_listen(wsp_config *config);
+
+/**
+ * `[::]` takes no IPv4 connections, so that `0.0.0.0` may be listened on beside it. Default: false.
+ *
+ * The caller sees to it that:
+ * - `config` is as for `wsp_config_set`.
+ */
+wsp_status wsp_config_set_ipv6_only(wsp_config *config,
+                                    bool on);
+
+/**
+ * Permissions of Unix sockets, such as 0660, the default: whoever may write may connect. At most
+ * 0777.
+ *
+ * The caller sees to it that:
+ * - `config` is as for `wsp_config_set`.
+ */
+wsp_status wsp_config_set_unix_mode(wsp_config *config,
+                                    uint32_t mode);
 
 
 /* -----------------------------------------------------------------------------------------------
@@ -758,7 +784,7 @@ size_t wsp_request_subprotocol_count(const wsp_request *request);
 const char *wsp_request_subprotocol(const wsp_request *request, size_t index);
 
 /**
- * The IP address at the other end of the connection, as text.
+ * The IP address at the other end of the connection, as text; empty for a Unix socket.
  *
  * The caller sees to it that:
  * - `request` is null or still valid.
@@ -766,7 +792,7 @@ const char *wsp_request_subprotocol(const wsp_request *request, size_t index);
 const char *wsp_request_peer_ip(const wsp_request *request);
 
 /**
- * The port at the other end of the connection.
+ * The port at the other end of the connection; 0 for a Unix socket.
  *
  * The caller sees to it that:
  * - `request` is null or still valid.
@@ -1051,8 +1077,8 @@ wsp_status wsp_server_drain(wsp_server *server, uint32_t drain_timeout_ms);
 uint32_t wsp_server_shards(const wsp_server *server);
 
 /**
- * The port of the first address that is listened on, the one that the system chose where 0 was
- * asked for; 0 if nothing is listened on.
+ * The port of the first IP address that is listened on, the one that the system chose where 0 was
+ * asked for; 0 if there is none.
  *
  * The caller sees to it that:
  * - `server` is null, or the caller holds a reference or is inside one of its callbacks.
@@ -1068,8 +1094,8 @@ uint16_t wsp_server_port(const wsp_server *server);
 size_t wsp_server_connections(const wsp_server *server);
 
 /**
- * Writes an address that is listened on, `"127.0.0.1:8000"`, to `text`, with a NUL. `index` counts
- * from 0 in the order of the configuration. 64 bytes are always enough.
+ * Writes what is listened on, `"127.0.0.1:8000"` or `"unix:/path"`, to `text`, with a NUL. `index`
+ * counts from 0 in the order of the configuration. 128 bytes are always enough.
  *
  * Errors:
  * - `WSP_STATUS_INVALID_ARGUMENT`: there is no such address, `capacity` is too small, or a pointer
@@ -1588,9 +1614,9 @@ typedef struct wsp_conn_info {
     const char *subprotocol;
     /** How many bytes `subprotocol` has. */
     size_t subprotocol_len;
-    /** The port at the other end. */
+    /** The port at the other end; 0 for a Unix socket. */
     uint16_t peer_port;
-    /** The IP address at the other end, as text with a NUL. */
+    /** The IP address at the other end, as text with a NUL; empty for a Unix socket. */
     char peer_ip[46];
 } wsp_conn_info;
 
@@ -1662,16 +1688,16 @@ wsp_status wsp_server_resume(wsp_server *server,
  * ----------------------------------------------------------------------------------------------- */
 
 /**
- * Hands over a connected TCP socket on which nothing has been answered yet: its request is read,
- * checked and decided as if the server had accepted it. `early` holds what has been read of it, up
- * to 128 KiB, and may be all of the request.
+ * Hands over a connected TCP or Unix stream socket on which nothing has been answered yet: its
+ * request is read, checked and decided as if the server had accepted it. `early` holds what has
+ * been read of it, up to 128 KiB, and may be all of the request.
  *
  * The socket is the server's from here on; if the call fails, it is closed, except that with a null
  * server or a number that is no socket nothing is done to it. May be called from any thread, also
  * inside a callback.
  *
  * Errors:
- * - `WSP_STATUS_IO`: it is not a connected TCP socket.
+ * - `WSP_STATUS_IO`: it is not a connected stream socket, TCP or Unix.
  * - `WSP_STATUS_BACKPRESSURE`: there are as many connections as there may be.
  * - `WSP_STATUS_SHUT_DOWN`: the server takes nothing more.
  * - `WSP_STATUS_INVALID_ARGUMENT`: a pointer is null, `fd` cannot be a socket, or `len` is above
@@ -1688,10 +1714,10 @@ wsp_status wsp_server_adopt(wsp_server *server,
                             size_t len);
 
 /**
- * Hands over a connected TCP socket whose upgrade the host has answered with 101: it is open at
- * once, and `WSP_EVENT_OPEN` tells its id. `early` holds what was read behind the request.
- * `subprotocol` is the one that was agreed on, or null. Origin and limits of a handshake are the
- * host's business here. Otherwise like `wsp_server_adopt`.
+ * Hands over a connected TCP or Unix stream socket whose upgrade the host has answered with 101: it
+ * is open at once, and `WSP_EVENT_OPEN` tells its id. `early` holds what was read behind the
+ * request. `subprotocol` is the one that was agreed on, or null. Origin and limits of a handshake
+ * are the host's business here. Otherwise like `wsp_server_adopt`.
  *
  * Errors:
  * - As `wsp_server_adopt`.

@@ -45,16 +45,17 @@ mod shard;
 pub use config::{Config, Origin, Setting, SlowConsumer};
 pub use connection::ending::{Close, CloseCause, DropReason, Dropped, Ended};
 pub use connection::id::ConnId;
+pub use connection::peer::PeerAddr;
 pub use connection::request::{Request, Response, Upgrade};
 pub use error::{Error, InvalidSetting, IoContext, Result};
 pub use protocol::message::{Fragment, Message};
 pub use protocol::owned::MessageBuf;
 pub use server::{
     AsyncServer, Builder, Connection, DEFAULT_QUEUED_MESSAGES, DEFAULT_WAITING_CONNECTIONS,
-    Incoming, MessageStream, Server, ServerHandle, raise_file_limit,
+    Incoming, ListenAddr, MessageStream, Server, ServerHandle, raise_file_limit,
 };
 pub use shard::Shard;
-pub use shard::adopt::Adopted;
+pub use shard::adopt::{Adopted, OwnedStream};
 pub use shard::answer::Answer;
 pub use shard::conn::Conn;
 pub use shard::event::{Event, Events, Outlet};

@@ -81,7 +81,7 @@ fn the_request_can_be_read_as_long_as_the_connection_lives() {
     assert_eq!(connection.header("x-token"), Some("t0k3n"));
     assert_eq!(connection.header("x-other"), None);
     assert_eq!(connection.subprotocol(), Some("chat"));
-    assert!(connection.peer_addr().ip().is_loopback());
+    assert!(connection.peer_addr().ip().is_some_and(|ip| ip.is_loopback()));
     peer.close();
     within(connection.closed());
     assert_eq!(connection.path(), "/room/7");

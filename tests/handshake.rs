@@ -2,14 +2,13 @@
 
 mod support;
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use support::wire::{ACCEPT, Answer, KEY, request};
 use support::{Frame, Peer, Probe, Running, Seen, Wire};
-use wspoll::{Error, Origin, Response, ServerHandle, Upgrade};
+use wspoll::{Error, Origin, PeerAddr, Response, ServerHandle, Upgrade};
 
 /// The answer to a request that is sent verbatim.
 fn answer_to(server: &Running, request: impl AsRef<[u8]>) -> Answer {
@@ -438,7 +437,7 @@ fn frames_right_behind_the_request_are_taken() {
 
 #[test]
 fn the_handler_sees_the_request() {
-    let (sender, seen) = mpsc::channel::<(Vec<String>, SocketAddr)>();
+    let (sender, seen) = mpsc::channel::<(Vec<String>, PeerAddr)>();
     let server = Probe::new()
         .on_upgrade(move |_, request| {
             let token = request.headers().find(|(name, _)| name.eq_ignore_ascii_case("x-token"));
@@ -470,7 +469,7 @@ fn the_handler_sees_the_request() {
             "Some(\"http://localhost\")",
         ]
     );
-    assert_eq!(peer, wire.local_addr());
+    assert_eq!(peer, wire.local_addr().into());
 }
 
 #[test]

@@ -550,7 +550,7 @@ fn an_outlet_closes_pings_and_keeps_a_word() {
     let (_, mut outlet) = host.shard.turn(Some(Duration::ZERO)).expect("a turn");
     outlet.set_data(id, 77).expect("open");
     assert_eq!(outlet.data(id), Some(77));
-    assert_eq!(outlet.peer_addr(id), Some(wire.local_addr()));
+    assert_eq!(outlet.peer_addr(id), Some(wire.local_addr().into()));
     outlet.ping(id, b"hosted").expect("room");
     outlet.close(id, 4000, "done").expect("a valid code");
     host.shard.turn(Some(Duration::ZERO)).expect("a turn");

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"sort"
 	"strconv"
@@ -21,11 +22,16 @@ import (
 // with them, the zero value means the library's default: see the table of settings in the project's README. A negative duration
 // or limit means none.
 type Config struct {
-	// Addr is where to listen: "127.0.0.1:8000", ":8000" (every IPv4 address), "localhost:0". Port 0 takes a free one. Empty:
-	// nowhere; connections come by [Server.ServeHTTP] and [Server.Upgrade] only.
+	// Addr is where to listen: "127.0.0.1:8000", ":8000" (every IPv4 address), "[::]:8000" (every address), "localhost:0",
+	// "unix:/run/chat.sock", "fd:3", "systemd"; the project's README has the list. Port 0 takes a free one. Empty: nowhere;
+	// connections come by [Server.ServeHTTP] and [Server.Upgrade] only.
 	Addr string
 	// Addrs are more addresses.
 	Addrs []string
+	// IPv6Only keeps IPv4 connections from "[::]:8000".
+	IPv6Only bool
+	// UnixMode are the permissions of Unix sockets; whoever may write to one may connect. Default: 0660.
+	UnixMode os.FileMode
 	// Handler is told what happens. Without one, messages are read and forgotten.
 	Handler Handler
 	// Inline runs the Handler on the goroutines that drive the shards. It must not block then.
@@ -113,6 +119,12 @@ func (c *Config) settings() ([]setting, error) {
 		shards = runtime.GOMAXPROCS(0)
 	}
 	number("shards", int64(shards))
+	if c.IPv6Only {
+		add("ipv6_only", "true")
+	}
+	if c.UnixMode != 0 {
+		add("unix_mode", strconv.FormatUint(uint64(c.UnixMode), 8))
+	}
 	if len(c.Subprotocols) > 0 {
 		add("subprotocols", strings.Join(c.Subprotocols, ","))
 	}
@@ -154,6 +166,11 @@ func (c *Config) addresses() ([]string, error) {
 	}
 	var resolved []string
 	for _, addr := range addrs {
+		// These are the library's to read.
+		if kind, _, _ := strings.Cut(addr, ":"); kind == "unix" || kind == "fd" || kind == "systemd" {
+			resolved = append(resolved, addr)
+			continue
+		}
 		tcp, err := net.ResolveTCPAddr("tcp", addr)
 		if err != nil {
 			return nil, &SettingError{Name: "listen", Value: addr, Reason: err.Error()}

@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gorilla/websocket"
 )
 
 func TestBadSettingsAreNamed(t *testing.T) {
@@ -63,6 +67,40 @@ func TestSeveralAddressesAndShardsLikeGo(t *testing.T) {
 	stats := server.Stats()
 	if stats.Opened != 2 {
 		t.Fatalf("%+v", stats)
+	}
+}
+
+func TestUnixSocketsAreServed(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the library serves Unix sockets on Unix only")
+	}
+	path := filepath.Join(t.TempDir(), "sock")
+	requests, remote := make(chan string, 1), make(chan net.Addr, 1)
+	server := start(t, Config{
+		Addr:      "unix:" + path,
+		UnixMode:  0o600,
+		OnUpgrade: func(r *http.Request) (*Accept, error) { requests <- r.RemoteAddr; return nil, nil },
+		Handler:   HandlerFuncs{Open: func(c Conn) { remote <- c.RemoteAddr() }, Message: echo},
+	})
+	if addr := server.Addr(); addr.Network() != "unix" || addr.String() != path {
+		t.Fatal(addr)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatal(info, err)
+	}
+	dialer := websocket.Dialer{NetDial: func(string, string) (net.Conn, error) { return net.Dial("unix", path) }}
+	conn, _, err := dialer.Dial("ws://localhost/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	send(t, conn, TextMessage, "hello")
+	expect(t, conn, TextMessage, "hello")
+	if r := receive(t, requests, "request"); r != "@" {
+		t.Fatal(r)
+	}
+	if addr := receive(t, remote, "address"); addr == nil || addr.Network() != "unix" || addr.String() != "" {
+		t.Fatal(addr)
 	}
 }
 

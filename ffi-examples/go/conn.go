@@ -192,8 +192,9 @@ func (c Conn) Value() any {
 	return c.shard.values[c.id]
 }
 
-// RemoteAddr returns the other end's address, or nil if the connection has ended. Where the Handler does not run inline, it
-// asks the driving goroutine; an inline handler gets nil for connections of other shards than its own.
+// RemoteAddr returns the other end's address, a [*net.UnixAddr] without a name for a Unix socket, or nil if the connection
+// has ended. Where the Handler does not run inline, it asks the driving goroutine; an inline handler gets nil for connections
+// of other shards than its own.
 func (c Conn) RemoteAddr() net.Addr {
 	info, ok := c.info()
 	if !ok {
@@ -239,7 +240,11 @@ func (s *shard) info(id ConnID) (connInfo, C.wsp_status) {
 		return connInfo{}, status
 	}
 	var info connInfo
-	if ip, err := netip.ParseAddr(C.GoString(&native.peer_ip[0])); err == nil {
+	switch ip, err := netip.ParseAddr(C.GoString(&native.peer_ip[0])); {
+	case native.peer_ip[0] == 0:
+		// As package net has it: clients of Unix sockets have no names.
+		info.remote = &net.UnixAddr{Net: "unix"}
+	case err == nil:
 		info.remote = net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip, uint16(native.peer_port)))
 	}
 	if native.subprotocol != nil {

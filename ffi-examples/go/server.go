@@ -29,6 +29,7 @@ import (
 	"net"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -131,6 +132,10 @@ func (s *Server) listening() []net.Addr {
 		at := (*C.char)(bytesPointer(buffer))
 		if C.wsp_server_local_addr(s.native, C.uint32_t(index), at, C.size_t(len(buffer))) != C.WSP_STATUS_OK {
 			return addrs
+		}
+		if path, isUnix := strings.CutPrefix(C.GoString(at), "unix:"); isUnix {
+			addrs = append(addrs, &net.UnixAddr{Name: path, Net: "unix"})
+			continue
 		}
 		host, port, err := net.SplitHostPort(C.GoString(at))
 		if err != nil {

@@ -156,7 +156,12 @@ func requestOf(native *C.wsp_request) *http.Request {
 	r.Host = r.Header.Get("Host")
 	r.Header.Del("Host")
 	ip := C.GoString(C.wsp_request_peer_ip(native))
-	r.RemoteAddr = net.JoinHostPort(ip, fmt.Sprint(uint16(C.wsp_request_peer_port(native))))
+	if ip == "" {
+		// As net/http has it for Unix sockets.
+		r.RemoteAddr = "@"
+	} else {
+		r.RemoteAddr = net.JoinHostPort(ip, fmt.Sprint(uint16(C.wsp_request_peer_port(native))))
+	}
 	return r
 }
 

@@ -3,11 +3,12 @@
 //! [`Config::SETTINGS`] is the one list of them. The command line, the configuration file, the environment and other
 //! languages set them by name through [`Config::set`]; README's table is compared with it by a test.
 
+mod endpoint;
 mod settings;
 mod values;
 
+pub(crate) use endpoint::{Endpoint, endpoint};
 pub use settings::Setting;
-pub(crate) use values::address;
 
 use std::fmt;
 use std::time::Duration;
@@ -16,6 +17,8 @@ use crate::error::{Error, Result};
 
 /// Only this machine can connect until somebody says otherwise.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
+/// Who may connect to a Unix socket: its user and its group, such as that of a proxy.
+pub const DEFAULT_UNIX_MODE: u32 = 0o660;
 /// The largest message taken: what the peers' defaults cluster around, and a bound for memory per connection.
 pub const DEFAULT_MAX_MESSAGE_SIZE: usize = 64 * 1024;
 /// The largest value of [`Config::max_message_size`]: lengths stay in 31 bits, on 32-bit systems too.
@@ -99,9 +102,26 @@ impl fmt::Display for SlowConsumer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// Addresses to listen on, `IP:PORT`; port 0 takes a free one. Empty: nothing is listened on, connections are
-    /// handed over by the host.
+    /// What to listen on; several of these, mixed as you like. Empty: nothing is listened on, connections are handed
+    /// over by the host.
+    ///
+    /// | item | what |
+    /// |---|---|
+    /// | `127.0.0.1:8000`, `[::1]:8000`, `localhost:8000` | an address; port 0 takes a free one |
+    /// | `0.0.0.0:8000` | every IPv4 address |
+    /// | `[::]:8000` | every address, IPv4 too unless [`ipv6_only`](Config::ipv6_only) |
+    /// | `unix:/run/wspoll.sock` | a Unix socket with [`unix_mode`](Config::unix_mode). A socket file on which nobody answers is replaced, anything else there is an error. The file is removed at the end of the server if it is still its own |
+    /// | `unix:@name` | a name in Linux's abstract namespace: no file, no mode |
+    /// | `fd:3` | a socket of this process, inherited or made by the host. The descriptor is duplicated and stays its owner's |
+    /// | `systemd`, `systemd:name` | the sockets that socket activation has passed on, all or those of one name |
+    ///
+    /// The last four are Unix's; elsewhere they are an error.
     pub listen: Vec<String>,
+    /// `[::]` takes no IPv4 connections, so that `0.0.0.0` may be listened on beside it. The system's own default does not
+    /// matter.
+    pub ipv6_only: bool,
+    /// Permissions of Unix sockets, at most `0o777`. Whoever may write to the file may connect.
+    pub unix_mode: u32,
     /// Event loops; 0 means one per core.
     pub shards: usize,
     /// Connections the kernel holds for us before they are accepted.
@@ -151,6 +171,8 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             listen: vec![DEFAULT_LISTEN.to_owned()],
+            ipv6_only: false,
+            unix_mode: DEFAULT_UNIX_MODE,
             shards: 0,
             backlog: DEFAULT_BACKLOG,
             max_message_size: DEFAULT_MAX_MESSAGE_SIZE,
@@ -219,7 +241,11 @@ impl Config {
         range("max_outbox_bytes", self.max_outbox_bytes, 1, LARGEST_MESSAGE_SIZE)?;
         range("max_mailbox_bytes", self.max_mailbox_bytes, 1024, usize::MAX)?;
         for address in &self.listen {
-            values::address(address).map_err(|reason| Error::setting("listen", address, reason))?;
+            endpoint(address).map_err(|reason| Error::setting("listen", address, reason))?;
+        }
+        if self.unix_mode > 0o777 {
+            let value = values::show_mode(self.unix_mode);
+            return Err(Error::setting("unix_mode", value, "must be 0000 to 0777"));
         }
         for protocol in &self.subprotocols {
             values::token(protocol)
@@ -275,6 +301,8 @@ mod tests {
             ("ping_interval", "-1s"),
             ("stream_fragments", "perhaps"),
             ("listen", "8000"),
+            ("ipv6_only", "dual"),
+            ("unix_mode", "rw-rw----"),
         ] {
             let mut config = Config::default();
             let error = config.set(name, value).expect_err("refused").to_string();

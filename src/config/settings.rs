@@ -1,14 +1,16 @@
 //! The list of settings: name, unit, default, help, and how each is set from text.
 
-use super::values::{self, Parsed};
 use std::fmt;
+
+use super::endpoint::endpoint;
+use super::values::{self, Parsed};
 
 use super::{
     Config, DEFAULT_BACKLOG, DEFAULT_CLOSE_TIMEOUT, DEFAULT_DRAIN_TIMEOUT,
     DEFAULT_HANDSHAKE_TIMEOUT, DEFAULT_LISTEN, DEFAULT_MAX_HANDSHAKE_BYTES,
     DEFAULT_MAX_MAILBOX_BYTES, DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_MAX_OUTBOX_BYTES,
     DEFAULT_MAX_ROOMS_PER_CONNECTION, DEFAULT_PING_INTERVAL, DEFAULT_PONG_TIMEOUT,
-    DEFAULT_WRITE_TIMEOUT, Origin, SlowConsumer,
+    DEFAULT_UNIX_MODE, DEFAULT_WRITE_TIMEOUT, Origin, SlowConsumer,
 };
 
 /// One entry of [`Config::SETTINGS`].
@@ -34,13 +36,27 @@ impl fmt::Debug for Setting {
 pub(super) const ALL: &[Setting] = &[
     Setting {
         name: "listen",
-        unit: "IP:PORT,…",
+        unit: "ADDRESS,…",
         default: || DEFAULT_LISTEN.to_owned(),
-        help: "Addresses to listen on; port 0 takes a free one",
+        help: "What to listen on: IP:PORT (port 0 takes a free one), [::]:PORT, unix:/path, fd:NUMBER, systemd",
         set: |config, text| {
-            config.listen = values::list(text, values::address)?;
+            config.listen = values::list(text, endpoint)?;
             Ok(())
         },
+    },
+    Setting {
+        name: "ipv6_only",
+        unit: "true|false",
+        default: || "false".to_owned(),
+        help: "[::] takes no IPv4 connections",
+        set: |config, text| values::flag(text).map(|on| config.ipv6_only = on),
+    },
+    Setting {
+        name: "unix_mode",
+        unit: "OCTAL",
+        default: || values::show_mode(DEFAULT_UNIX_MODE),
+        help: "Permissions of Unix sockets; whoever may write may connect",
+        set: |config, text| values::mode(text).map(|mode| config.unix_mode = mode),
     },
     Setting {
         name: "shards",

@@ -1,6 +1,5 @@
-//! Values as people write them: durations, sizes, lists, addresses.
+//! Values as people write them: durations, sizes, lists.
 
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 /// A value, or what it must be instead.
@@ -67,6 +66,19 @@ pub(super) fn show_duration(duration: Duration) -> String {
     }
 }
 
+/// Permissions in octal, as `chmod` takes them.
+pub(super) fn mode(text: &str) -> Parsed<u32> {
+    let digits = text.strip_prefix("0o").unwrap_or(text);
+    u32::from_str_radix(digits, 8)
+        .ok()
+        .filter(|mode| digits.bytes().all(|b| b.is_ascii_digit()) && *mode <= 0o777)
+        .ok_or_else(|| "must be octal, 0000 to 0777 (0660)".to_owned())
+}
+
+pub(super) fn show_mode(mode: u32) -> String {
+    format!("{mode:04o}")
+}
+
 /// What stands between commas; nothing at all is an empty list.
 pub(super) fn list<T>(text: &str, check: fn(&str) -> Parsed<T>) -> Parsed<Vec<String>> {
     if text.is_empty() {
@@ -79,20 +91,6 @@ pub(super) fn list<T>(text: &str, check: fn(&str) -> Parsed<T>) -> Parsed<Vec<St
             Ok(item.to_owned())
         })
         .collect()
-}
-
-/// `IP:PORT`, or `NAME:PORT` where the name is resolved by the system's files (`localhost`).
-pub(crate) fn address(text: &str) -> Parsed<SocketAddr> {
-    let hint = || "must be IP:PORT, such as 127.0.0.1:8000 or [::1]:8000".to_owned();
-    if let Ok(address) = text.parse() {
-        return Ok(address);
-    }
-    match text.rsplit_once(':') {
-        Some((host, port)) if host == "localhost" && port.parse::<u16>().is_ok() => {
-            text.to_socket_addrs().ok().and_then(|mut found| found.next()).ok_or_else(hint)
-        }
-        _ => Err(hint()),
-    }
 }
 
 /// A token of RFC 9110 §5.6.2.
@@ -127,6 +125,8 @@ mod tests {
         for bytes in [0, 1, 1023, 1024, 65_536, 1 << 20, (1 << 20) + 1, 1 << 30] {
             assert_eq!(size(&show_size(bytes)), Ok(bytes));
         }
+        assert_eq!(mode(&show_mode(0o660)), Ok(0o660));
+        assert_eq!(mode("0o755"), Ok(0o755));
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
     }
 
@@ -136,5 +136,8 @@ mod tests {
         assert!(size("18014398509481984KiB").is_err());
         assert!(duration("4294967296").is_err());
         assert!(duration("71583m").is_err());
+        for wrong in ["", "01000", "888", "+77", "u=rw"] {
+            assert!(mode(wrong).is_err(), "{wrong}");
+        }
     }
 }

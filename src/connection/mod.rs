@@ -3,5 +3,6 @@
 pub(crate) mod ending;
 pub(crate) mod id;
 pub(crate) mod outbox;
+pub(crate) mod peer;
 pub(crate) mod pieces;
 pub(crate) mod request;

@@ -1,8 +1,8 @@
 //! What a client asks for, and what it is told: the HTTP side of a connection (RFC 6455 §4).
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 
+use crate::connection::peer::PeerAddr;
 use crate::error::{Error, Result};
 use crate::protocol::handshake::{self, Key};
 use crate::protocol::http::{self, Head};
@@ -11,7 +11,7 @@ use crate::protocol::http::{self, Head};
 #[derive(Debug)]
 pub struct Request<'a> {
     pub(crate) head: Head<'a>,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: PeerAddr,
 }
 
 impl<'a> Request<'a> {
@@ -56,7 +56,7 @@ impl<'a> Request<'a> {
     }
 
     /// The address at the other end of the connection.
-    pub fn peer_addr(&self) -> SocketAddr {
+    pub fn peer_addr(&self) -> PeerAddr {
         self.peer
     }
 }

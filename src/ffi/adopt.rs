@@ -1,16 +1,15 @@
 //! Sockets that the host accepted itself.
 
 use std::ffi::{c_char, c_void};
-use std::net::TcpStream;
 
-use crate::shard::adopt::Adopted;
+use crate::shard::adopt::{Adopted, OwnedStream};
 
 use super::guard::{Checked, Failure, bytes, guard, optional_text};
 use super::hosted::wsp_fd;
 use super::server::{open, wsp_server};
 use super::status::wsp_status;
 
-/// Hands over a connected TCP socket on which nothing has been answered yet: its request is read, checked and decided as
+/// Hands over a connected TCP or Unix stream socket on which nothing has been answered yet: its request is read, checked and decided as
 /// if the server had accepted it. `early` holds what has been read of it, up to 128 KiB, and may be all of the request.
 ///
 /// The socket is the server's from here on; if the call fails, it is closed, except that with a null server or a number
@@ -18,7 +17,7 @@ use super::status::wsp_status;
 ///
 /// # Errors
 ///
-/// - `WSP_STATUS_IO`: it is not a connected TCP socket.
+/// - `WSP_STATUS_IO`: it is not a connected stream socket, TCP or Unix.
 /// - `WSP_STATUS_BACKPRESSURE`: there are as many connections as there may be.
 /// - `WSP_STATUS_SHUT_DOWN`: the server takes nothing more.
 /// - `WSP_STATUS_INVALID_ARGUMENT`: a pointer is null, `fd` cannot be a socket, or `len` is above 128 KiB.
@@ -46,7 +45,7 @@ pub unsafe extern "C" fn wsp_server_adopt(
     })
 }
 
-/// Hands over a connected TCP socket whose upgrade the host has answered with 101: it is open at once, and
+/// Hands over a connected TCP or Unix stream socket whose upgrade the host has answered with 101: it is open at once, and
 /// `WSP_EVENT_OPEN` tells its id. `early` holds what was read behind the request. `subprotocol` is the one that was
 /// agreed on, or null. Origin and limits of a handshake are the host's business here. Otherwise like `wsp_server_adopt`.
 ///
@@ -93,22 +92,22 @@ fn wrong(fd: wsp_fd) -> Failure {
 ///
 /// `fd` is an open socket that the caller owns and gives up.
 #[cfg(unix)]
-unsafe fn stream(fd: wsp_fd) -> Checked<TcpStream> {
+unsafe fn stream(fd: wsp_fd) -> Checked<OwnedStream> {
     use std::os::fd::{FromRawFd, RawFd};
     let fd = RawFd::try_from(fd).ok().filter(|fd| *fd >= 0).ok_or_else(|| wrong(fd))?;
     // SAFETY: by this function's contract, and not -1.
-    Ok(unsafe { TcpStream::from_raw_fd(fd) })
+    Ok(unsafe { OwnedStream::from_raw_fd(fd) })
 }
 
 /// # Safety
 ///
 /// `fd` is an open socket that the caller owns and gives up.
 #[cfg(windows)]
-unsafe fn stream(fd: wsp_fd) -> Checked<TcpStream> {
+unsafe fn stream(fd: wsp_fd) -> Checked<OwnedStream> {
     use std::os::windows::io::{FromRawSocket, RawSocket};
     if fd == -1 {
         return Err(wrong(fd));
     }
     // SAFETY: by this function's contract, and not INVALID_SOCKET.
-    Ok(unsafe { TcpStream::from_raw_socket(fd as RawSocket) })
+    Ok(unsafe { OwnedStream::from_raw_socket(fd as RawSocket) })
 }

@@ -18,7 +18,7 @@ pub struct wsp_config {
     pub(super) config: Config,
     pub(super) decide_upgrades: bool,
     /// The addresses are the caller's and no longer the default.
-    listens: bool,
+    pub(super) listens: bool,
 }
 
 /// What happens to a message from another thread, a room or a broadcast for which a connection's outbox has no room.
@@ -99,60 +99,6 @@ pub unsafe extern "C" fn wsp_config_check(config: *const wsp_config) -> wsp_stat
         let config = unsafe { handle("config", config) }?;
         Ok(config.config.validate()?)
     })
-}
-
-/// Listens on one more address, `"IP:PORT"`; port 0 takes a free one. The first call replaces the default,
-/// `127.0.0.1:8000`.
-///
-/// # Errors
-///
-/// - `WSP_STATUS_INVALID_SETTING`: it is no address.
-///
-/// # Safety
-///
-/// - `config` is as for `wsp_config_set`; `address` is null or ends with a NUL.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn wsp_config_add_listen(
-    config: *mut wsp_config,
-    address: *const c_char,
-) -> wsp_status {
-    guard(|| {
-        // SAFETY: null or live and this thread's, by this function's contract.
-        let config = unsafe { handle_mut("config", config) }?;
-        // SAFETY: null or NUL-terminated, by this function's contract.
-        let address = unsafe { text("address", address) }?;
-        let mut listen = Vec::new();
-        if config.listens {
-            listen = config.config.listen.clone();
-        }
-        let mut one = Config::default();
-        one.set("listen", address)?;
-        listen.append(&mut one.listen);
-        config.config.listen = listen;
-        config.listens = true;
-        Ok(())
-    })
-}
-
-/// Listens on nothing: connections come by `wsp_server_adopt` only.
-///
-/// # Errors
-///
-/// - `WSP_STATUS_INVALID_ARGUMENT`: `config` is null.
-///
-/// # Safety
-///
-/// - `config` is as for `wsp_config_set`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn wsp_config_clear_listen(config: *mut wsp_config) -> wsp_status {
-    // SAFETY: by this function's contract.
-    unsafe {
-        change(config, |config| {
-            config.listens = true;
-            config.config.listen.clear();
-            Ok(())
-        })
-    }
 }
 
 /// Event loops, each on a thread of its own; 0, the default, means one for each core.
@@ -504,7 +450,7 @@ fn time(ms: u32) -> Duration {
 /// # Safety
 ///
 /// `config` is null, or live and this thread's.
-unsafe fn assign(config: *mut wsp_config, set: impl FnOnce(&mut Config)) -> wsp_status {
+pub(super) unsafe fn assign(config: *mut wsp_config, set: impl FnOnce(&mut Config)) -> wsp_status {
     // SAFETY: by this function's contract.
     unsafe {
         change(config, |config| {
@@ -517,7 +463,7 @@ unsafe fn assign(config: *mut wsp_config, set: impl FnOnce(&mut Config)) -> wsp_
 /// # Safety
 ///
 /// `config` is null, or live and this thread's.
-unsafe fn change(
+pub(super) unsafe fn change(
     config: *mut wsp_config,
     change: impl FnOnce(&mut wsp_config) -> Checked,
 ) -> wsp_status {

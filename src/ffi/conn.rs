@@ -1,9 +1,9 @@
 //! One connection.
 
 use std::ffi::{c_char, c_void};
-use std::net::SocketAddr;
 
 use crate::connection::id::ConnId;
+use crate::connection::peer::PeerAddr;
 use crate::connection::request::{Response, Upgrade};
 use crate::error::{Error, Result};
 use crate::shard::event::Outlet;
@@ -358,9 +358,9 @@ pub struct wsp_conn_info {
     pub subprotocol: *const c_char,
     /// How many bytes `subprotocol` has.
     pub subprotocol_len: usize,
-    /// The port at the other end.
+    /// The port at the other end; 0 for a Unix socket.
     pub peer_port: u16,
-    /// The IP address at the other end, as text with a NUL.
+    /// The IP address at the other end, as text with a NUL; empty for a Unix socket.
     pub peer_ip: [c_char; 46],
 }
 
@@ -414,16 +414,17 @@ fn about(outlet: &mut Outlet<'_>, conn: ConnId) -> Result<wsp_conn_info> {
             name => name.as_ptr().cast(),
         },
         subprotocol_len: subprotocol.len(),
-        peer_port: peer.port(),
+        peer_port: peer.socket_addr().map_or(0, |addr| addr.port()),
         peer_ip: ip(peer),
     })
 }
 
-fn ip(peer: SocketAddr) -> [c_char; 46] {
+fn ip(peer: PeerAddr) -> [c_char; 46] {
     let mut text = [0; 46];
+    let ip = peer.ip().map(|ip| ip.to_string()).unwrap_or_default();
     // The last byte stays NUL.
     let places = text.iter_mut().take(45);
-    for (place, byte) in places.zip(peer.ip().to_canonical().to_string().bytes()) {
+    for (place, byte) in places.zip(ip.bytes()) {
         *place = byte as c_char;
     }
     text

@@ -21,6 +21,7 @@ mod driving;
 mod event;
 mod guard;
 mod hosted;
+mod listening;
 mod log;
 mod poller;
 mod reading;

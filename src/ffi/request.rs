@@ -47,7 +47,7 @@ impl wsp_request {
         let headers = request.headers().map(|(name, value)| (add(name.as_bytes()), add(value)));
         let headers = headers.collect();
         let subprotocols = request.subprotocols().map(|name| add(name.as_bytes())).collect();
-        let peer_ip = add(peer.ip().to_canonical().to_string().as_bytes());
+        let peer_ip = add(peer.ip().map(|ip| ip.to_string()).unwrap_or_default().as_bytes());
         wsp_request {
             method,
             path,
@@ -57,7 +57,7 @@ impl wsp_request {
             headers,
             subprotocols,
             peer_ip,
-            peer_port: peer.port(),
+            peer_port: peer.socket_addr().map_or(0, |addr| addr.port()),
             strings,
         }
     }
@@ -236,7 +236,7 @@ pub unsafe extern "C" fn wsp_request_subprotocol(
     unsafe { read(request, ptr::null(), find) }
 }
 
-/// The IP address at the other end of the connection, as text.
+/// The IP address at the other end of the connection, as text; empty for a Unix socket.
 ///
 /// # Safety
 ///
@@ -247,7 +247,7 @@ pub unsafe extern "C" fn wsp_request_peer_ip(request: *const wsp_request) -> *co
     unsafe { read(request, ptr::null(), |request| request.string(&request.peer_ip)) }
 }
 
-/// The port at the other end of the connection.
+/// The port at the other end of the connection; 0 for a Unix socket.
 ///
 /// # Safety
 ///

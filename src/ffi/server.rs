@@ -281,8 +281,8 @@ pub unsafe extern "C" fn wsp_server_shards(server: *const wsp_server) -> u32 {
     unsafe { read(server, 0, |running| running.shards as u32) }
 }
 
-/// The port of the first address that is listened on, the one that the system chose where 0 was asked for; 0 if nothing
-/// is listened on.
+/// The port of the first IP address that is listened on, the one that the system chose where 0 was asked for; 0 if there
+/// is none.
 ///
 /// # Safety
 ///
@@ -315,8 +315,8 @@ unsafe fn read<T>(server: *const wsp_server, otherwise: T, get: impl FnOnce(&Run
     }
 }
 
-/// Writes an address that is listened on, `"127.0.0.1:8000"`, to `text`, with a NUL. `index` counts from 0 in the order
-/// of the configuration. 64 bytes are always enough.
+/// Writes what is listened on, `"127.0.0.1:8000"` or `"unix:/path"`, to `text`, with a NUL. `index` counts from 0 in the
+/// order of the configuration. 128 bytes are always enough.
 ///
 /// # Errors
 ///

@@ -6,6 +6,8 @@
 //! exists on every system, and at 64 connections of depth 1 a plain epoll loop costs the same in both (within the
 //! noise of 5 %).
 
+#[cfg(unix)]
+pub(crate) mod inherited;
 #[cfg(feature = "capi")]
 pub(crate) mod poller;
 pub(crate) mod timers;

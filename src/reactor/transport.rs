@@ -1,89 +1,76 @@
 //! The byte stream below a connection.
 
 use std::io::{self, IoSlice};
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 
-/// A connected, non-blocking stream.
+use socket2::Socket;
+
+/// A connected, non-blocking stream: TCP, or a Unix socket. Both are sent to and received from by the same calls, so
+/// nothing here asks which it is.
 #[derive(Debug)]
-pub(crate) enum Transport {
-    Tcp(TcpStream),
-}
+pub(crate) struct Transport(Socket);
 
 impl Transport {
     /// Takes over an accepted socket.
-    pub(crate) fn tcp(stream: TcpStream) -> io::Result<Transport> {
-        stream.set_nonblocking(true)?;
-        // What is to leave together is put together by the outbox; Nagle's algorithm would only delay it.
-        stream.set_nodelay(true)?;
+    pub(crate) fn new(socket: Socket, is_tcp: bool) -> io::Result<Transport> {
+        socket.set_nonblocking(true)?;
+        if is_tcp {
+            // What is to leave together is put together by the outbox; Nagle's algorithm would only delay it.
+            socket.set_tcp_nodelay(true)?;
+        }
         #[cfg(target_vendor = "apple")]
-        socket2::SockRef::from(&stream).set_nosigpipe(true)?;
-        Ok(Transport::Tcp(stream))
+        socket.set_nosigpipe(true)?;
+        Ok(Transport(socket))
     }
 
     /// Reads what is there. `Ok(0)` is the end of the stream.
     #[inline]
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Transport::Tcp(stream) => system::receive(stream, buffer),
-        }
+        system::receive(&self.0, buffer)
     }
 
     /// Sends as much of `bytes` as the system takes.
     #[inline]
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Transport::Tcp(stream) => system::send(stream, bytes),
-        }
+        system::send(&self.0, bytes)
     }
 
     /// Sends as much of `slices`, in order, as the system takes.
     pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            Transport::Tcp(stream) => system::send_vectored(stream, slices),
-        }
+        system::send_vectored(&self.0, slices)
     }
 
     /// Ends our direction: the peer reads what was sent, and then the end.
     pub(crate) fn shutdown_write(&self) -> io::Result<()> {
-        match self {
-            Transport::Tcp(stream) => stream.shutdown(Shutdown::Write),
-        }
+        self.0.shutdown(Shutdown::Write)
     }
 }
 
 #[cfg(unix)]
 impl std::os::fd::AsRawFd for Transport {
     fn as_raw_fd(&self) -> std::os::fd::RawFd {
-        match self {
-            Transport::Tcp(stream) => stream.as_raw_fd(),
-        }
+        self.0.as_raw_fd()
     }
 }
 
 #[cfg(unix)]
 impl std::os::fd::AsFd for Transport {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        match self {
-            Transport::Tcp(stream) => stream.as_fd(),
-        }
+        self.0.as_fd()
     }
 }
 
 #[cfg(windows)]
 impl std::os::windows::io::AsRawSocket for Transport {
     fn as_raw_socket(&self) -> std::os::windows::io::RawSocket {
-        match self {
-            Transport::Tcp(stream) => stream.as_raw_socket(),
-        }
+        self.0.as_raw_socket()
     }
 }
 
 #[cfg(windows)]
 impl std::os::windows::io::AsSocket for Transport {
     fn as_socket(&self) -> std::os::windows::io::BorrowedSocket<'_> {
-        match self {
-            Transport::Tcp(stream) => stream.as_socket(),
-        }
+        self.0.as_socket()
     }
 }
 
@@ -94,44 +81,46 @@ impl std::os::windows::io::AsSocket for Transport {
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod system {
     use std::io::{self, IoSlice};
-    use std::net::TcpStream;
 
     use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
+    use socket2::Socket;
 
     #[inline]
-    pub(super) fn receive(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
-        let (received, _) = rustix::net::recv(stream, buffer, RecvFlags::empty())?;
+    pub(super) fn receive(socket: &Socket, buffer: &mut [u8]) -> io::Result<usize> {
+        let (received, _) = rustix::net::recv(socket, buffer, RecvFlags::empty())?;
         Ok(received)
     }
 
     #[inline]
-    pub(super) fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-        Ok(rustix::net::send(stream, bytes, SendFlags::NOSIGNAL)?)
+    pub(super) fn send(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::net::send(socket, bytes, SendFlags::NOSIGNAL)?)
     }
 
-    pub(super) fn send_vectored(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub(super) fn send_vectored(socket: &Socket, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut nothing = SendAncillaryBuffer::default();
-        Ok(rustix::net::sendmsg(stream, slices, &mut nothing, SendFlags::NOSIGNAL)?)
+        Ok(rustix::net::sendmsg(socket, slices, &mut nothing, SendFlags::NOSIGNAL)?)
     }
 }
 
-/// The calls as the standard library makes them: its sends raise no SIGPIPE.
+/// The calls as the C library makes them.
+///
+/// No send raises SIGPIPE here either.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 mod system {
-    use std::io::{self, IoSlice, Read, Write};
-    use std::net::TcpStream;
+    use std::io::{self, IoSlice, Read};
 
-    pub(super) fn receive(mut stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
-        stream.read(buffer)
+    use socket2::Socket;
+
+    pub(super) fn receive(mut socket: &Socket, buffer: &mut [u8]) -> io::Result<usize> {
+        socket.read(buffer)
     }
 
-    pub(super) fn send(mut stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-        stream.write(bytes)
+    pub(super) fn send(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
+        socket.send_with_flags(bytes, NO_SIGNAL)
     }
 
-    pub(super) fn send_vectored(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        // Not the standard library's `writev`, to which one cannot say that no signal is wanted.
-        socket2::SockRef::from(stream).send_vectored_with_flags(slices, NO_SIGNAL)
+    pub(super) fn send_vectored(socket: &Socket, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        socket.send_vectored_with_flags(slices, NO_SIGNAL)
     }
 
     #[cfg(any(target_os = "freebsd", target_os = "dragonfly"))]

@@ -1,7 +1,6 @@
 //! The control plane's first task: accepts connections and deals them out to the shards.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -9,14 +8,16 @@ use std::time::Duration;
 
 use smol::channel::{self, Receiver, Sender};
 use smol::{Async, LocalExecutor, Timer, future};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::Socket;
 
-use crate::config::Config;
+use crate::connection::peer::PeerAddr;
 use crate::error::{Error, Result};
 use crate::reactor::transport::Transport;
 use crate::shard::adopt::Arrival;
 use crate::shard::census::Admission;
 use crate::shard::mailbox::{Command, Fleet};
+
+use super::listener::{ListenAddr, Listener, peer_at};
 
 /// First pause after a failed accept, doubled up to [`MAX_BACKOFF`]. What fails accepts, most often the lack of
 /// descriptors, does not pass by trying again at once.
@@ -27,40 +28,16 @@ const MAX_BACKOFF: Duration = Duration::from_secs(1);
 const BURST: usize = 64;
 
 pub(super) struct Acceptor {
-    local_addrs: Vec<SocketAddr>,
+    local_addrs: Vec<ListenAddr>,
     /// Closing it ends the thread.
     stop: Sender<()>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// Binds every address of the configuration, or none.
-pub(super) fn bind(config: &Config) -> Result<Vec<TcpListener>> {
-    let listen_on = |address: &String| {
-        let bound = crate::config::address(address)
-            .map_err(|reason| Error::setting("listen", address, reason))?;
-        listen(bound, config.backlog).map_err(|e| Error::io(format!("listening on {address}"), e))
-    };
-    config.listen.iter().map(listen_on).collect()
-}
-
-fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // On Windows the option means that others may take the port away.
-    #[cfg(unix)]
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(backlog.try_into().unwrap_or(i32::MAX))?;
-    Ok(socket.into())
-}
-
 impl Acceptor {
     /// Starts to accept on a thread of its own.
-    pub(super) fn start(listeners: Vec<TcpListener>, fleet: &Arc<Fleet>) -> Result<Acceptor> {
-        let local_addrs = listeners
-            .iter()
-            .map(TcpListener::local_addr)
-            .collect::<io::Result<Vec<_>>>()
-            .map_err(|e| Error::io("asking for the address listened on", e))?;
+    pub(super) fn start(listeners: Vec<Listener>, fleet: &Arc<Fleet>) -> Result<Acceptor> {
+        let local_addrs = listeners.iter().map(|listener| listener.addr.clone()).collect();
         let listeners = listeners
             .into_iter()
             .map(Async::new)
@@ -75,7 +52,7 @@ impl Acceptor {
         Ok(Acceptor { local_addrs, stop, thread: Mutex::new(Some(thread)) })
     }
 
-    pub(super) fn local_addrs(&self) -> &[SocketAddr] {
+    pub(super) fn local_addrs(&self) -> &[ListenAddr] {
         &self.local_addrs
     }
 
@@ -92,7 +69,7 @@ impl Acceptor {
     }
 }
 
-fn run(listeners: Vec<Async<TcpListener>>, fleet: &Fleet, stopped: &Receiver<()>) {
+fn run(listeners: Vec<Async<Listener>>, fleet: &Fleet, stopped: &Receiver<()>) {
     let executor = LocalExecutor::new();
     for listener in &listeners {
         executor.spawn(accept(listener, fleet)).detach();
@@ -104,13 +81,15 @@ fn run(listeners: Vec<Async<TcpListener>>, fleet: &Fleet, stopped: &Receiver<()>
     smol::block_on(executor.run(stopped));
 }
 
-async fn accept(listener: &Async<TcpListener>, fleet: &Fleet) {
+async fn accept(listener: &Async<Listener>, fleet: &Fleet) {
     let mut backoff = MIN_BACKOFF;
     let mut burst = 0;
     loop {
-        match listener.read_with(TcpListener::accept).await {
-            Ok((stream, peer)) => {
-                if let Err(e) = deal(stream, peer, fleet, None) {
+        match listener.read_with(|listener| listener.socket.accept()).await {
+            Ok((socket, peer)) => {
+                // Some systems tell no address of a client that has left before it was accepted.
+                let Some(peer) = peer_at(&peer) else { continue };
+                if let Err(e) = deal(socket, peer, fleet, None) {
                     log::debug!("{peer}: {e}");
                 }
                 backoff = MIN_BACKOFF;
@@ -147,8 +126,8 @@ fn is_about_one_client(kind: io::ErrorKind) -> bool {
 /// - [`Error::ShutDown`]: nothing more is taken.
 /// - [`Error::Io`]: the socket cannot be used.
 pub(super) fn deal(
-    stream: TcpStream,
-    peer: SocketAddr,
+    socket: Socket,
+    peer: PeerAddr,
     fleet: &Fleet,
     arrival: Option<Box<Arrival>>,
 ) -> Result<()> {
@@ -167,7 +146,7 @@ pub(super) fn deal(
         None => fleet.census.leave(peer.ip(), &fleet.config),
         Some(_) => fleet.census.refusal_ended(),
     };
-    let transport = Transport::tcp(stream).map_err(|e| {
+    let transport = Transport::new(socket, peer.ip().is_some()).map_err(|e| {
         uncount();
         Error::io("taking over a socket", e)
     })?;

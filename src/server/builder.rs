@@ -14,8 +14,9 @@ use crate::shard::mailbox::{Fleet, Mailbox};
 use crate::shard::stats::Pushes;
 
 use super::Server;
-use super::acceptor::{self, Acceptor};
+use super::acceptor::Acceptor;
 use super::incoming::{AsyncServer, QueueLimits};
+use super::listener::{self, Listener};
 
 /// A server to be. Each setting has a method; [`Config`] says what they mean.
 #[derive(Default)]
@@ -40,7 +41,8 @@ impl Builder {
         self
     }
 
-    /// Listens on this address, `IP:PORT`; port 0 takes a free one. May be called again for more.
+    /// Listens on this: `127.0.0.1:8000`, `unix:/path`, or what else [`Config::listen`] knows. Port 0 takes a free one.
+    /// May be called again for more.
     pub fn listen(mut self, address: impl ToString) -> Builder {
         self.listen.push(address.to_string());
         self
@@ -92,6 +94,18 @@ impl Builder {
     /// [`DEFAULT_WAITING_CONNECTIONS`](crate::DEFAULT_WAITING_CONNECTIONS).
     pub fn max_waiting_connections(mut self, most: usize) -> Builder {
         self.queues.waiting = most;
+        self
+    }
+
+    /// See [`Config::ipv6_only`].
+    pub fn ipv6_only(mut self, yes: bool) -> Builder {
+        self.config.ipv6_only = yes;
+        self
+    }
+
+    /// See [`Config::unix_mode`].
+    pub fn unix_mode(mut self, mode: u32) -> Builder {
+        self.config.unix_mode = mode;
         self
     }
 
@@ -299,7 +313,7 @@ impl Builder {
     }
 
     /// Everything that can fail before a thread runs.
-    fn prepare(mut self) -> Result<(Arc<Fleet>, Vec<Reactor>, Vec<std::net::TcpListener>)> {
+    fn prepare(mut self) -> Result<(Arc<Fleet>, Vec<Reactor>, Vec<Listener>)> {
         if !self.listen.is_empty() {
             self.config.listen = self.listen;
         }
@@ -313,7 +327,7 @@ impl Builder {
             Ok(files) => log::info!("{files} files may be open"),
             Err(e) => log::warn!("raising the limit of open files: {e}"),
         }
-        let listeners = acceptor::bind(&config)?;
+        let listeners = listener::bind(&config)?;
         let reactors = (0..config.shards)
             .map(|_| Reactor::new().map_err(|e| Error::io("making a poller", e)))
             .collect::<Result<Vec<_>>>()?;

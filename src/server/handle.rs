@@ -1,11 +1,15 @@
 //! What any thread can do to a running server.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use socket2::{Socket, Type};
+
 use crate::connection::id::ConnId;
 use crate::connection::outbox::{SharedFrame, encode_shared};
+use crate::connection::peer::PeerAddr;
 use crate::connection::pieces::Piece;
 use crate::connection::request::Upgrade;
 use crate::error::{Error, Result};
@@ -21,6 +25,7 @@ use crate::shard::target::{Pushed, Receipt, Target, To};
 use crate::shard::view::View;
 
 use super::acceptor::{self, Acceptor};
+use super::listener::peer_at;
 use super::stream::MessageStream;
 
 /// Acts upon a server and its connections. Cheap to clone; every method may be called from any thread, also inside a
@@ -345,18 +350,19 @@ impl ServerHandle {
     /// # Errors
     ///
     /// - [`Error::InvalidArgument`]: more than 128 KiB have been read of it.
-    /// - [`Error::Io`]: it is not a connected TCP socket.
+    /// - [`Error::Io`]: it is not a connected stream socket, TCP or Unix.
     /// - [`Error::Backpressure`]: there are as many connections as there may be.
     /// - [`Error::ShutDown`]: the server takes nothing more.
     pub fn adopt(&self, adopted: Adopted) -> Result<()> {
         let Adopted { stream, arrival } = adopted;
+        let socket = Socket::from(stream);
         let early = arrival.early.len();
         if early > MAX_EARLY {
             let value = format!("{early} bytes");
             return Err(Error::argument("early", value, "must be at most 131072 bytes"));
         }
-        let peer = stream.peer_addr().map_err(|e| Error::io("asking who is connected", e))?;
-        acceptor::deal(stream, peer, &self.fleet, Some(Box::new(arrival)))
+        let peer = connected_to(&socket).map_err(|e| Error::io("asking who is connected", e))?;
+        acceptor::deal(socket, peer, &self.fleet, Some(Box::new(arrival)))
     }
 
     /// Ends the wait of a hosted shard's turn, or of its next one. A shard that does not exist is passed over.
@@ -397,6 +403,14 @@ impl ServerHandle {
             }
         }
     }
+}
+
+/// Who is at the other end of a stream socket.
+fn connected_to(socket: &Socket) -> io::Result<PeerAddr> {
+    let peer = peer_at(&socket.peer_addr()?);
+    let is_stream = socket.r#type()? == Type::STREAM;
+    let wrong = || io::Error::new(io::ErrorKind::InvalidInput, "it is no TCP or Unix stream");
+    peer.filter(|_| is_stream).ok_or_else(wrong)
 }
 
 /// Whether two messages are one, by their addresses: what differs there may still be equal, and is encoded twice.
@@ -484,7 +498,8 @@ mod tests {
             let Some(&(next, ..)) = page.last() else { break };
             from = next;
             for (_, word, peer) in page {
-                assert_eq!(peer, peers[word as usize].local_addr().expect("an address"));
+                let addr = peers[word as usize].local_addr().expect("an address");
+                assert_eq!(peer, addr.into());
                 data.push(word);
             }
         }

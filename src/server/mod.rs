@@ -4,6 +4,7 @@ mod acceptor;
 mod builder;
 mod handle;
 mod incoming;
+mod listener;
 mod stream;
 
 pub use builder::{Builder, raise_file_limit};
@@ -11,6 +12,7 @@ pub use handle::ServerHandle;
 pub use incoming::{
     AsyncServer, Connection, DEFAULT_QUEUED_MESSAGES, DEFAULT_WAITING_CONNECTIONS, Incoming,
 };
+pub use listener::ListenAddr;
 pub use stream::MessageStream;
 
 use std::net::SocketAddr;
@@ -25,7 +27,7 @@ use acceptor::Acceptor;
 /// A running server. Dropping it cuts every connection; [`shutdown`](Server::shutdown) lets them end well.
 pub struct Server {
     handle: ServerHandle,
-    local_addrs: Vec<SocketAddr>,
+    local_addrs: Vec<ListenAddr>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -46,15 +48,18 @@ impl Server {
         self.handle.clone()
     }
 
-    /// The addresses that are listened on, in the order of the configuration, with the ports that the system chose.
-    pub fn local_addrs(&self) -> &[SocketAddr] {
+    /// What is listened on, in the order of the configuration, with the ports that the system chose.
+    pub fn local_addrs(&self) -> &[ListenAddr] {
         &self.local_addrs
     }
 
-    /// The first of [`local_addrs`](Self::local_addrs); `0.0.0.0:0` if nothing is listened on.
+    /// The first of [`local_addrs`](Self::local_addrs) that is an IP address; `0.0.0.0:0` if none is.
     pub fn local_addr(&self) -> SocketAddr {
-        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        self.local_addrs.first().copied().unwrap_or(nowhere)
+        let first = self.local_addrs.iter().find_map(|addr| match addr {
+            ListenAddr::Ip(addr) => Some(*addr),
+            ListenAddr::Unix(_) => None,
+        });
+        first.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)))
     }
 
     /// What has been counted since the start.

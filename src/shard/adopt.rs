@@ -1,7 +1,5 @@
 //! Sockets that the host accepted itself, before or after their upgrade.
 
-use std::net::TcpStream;
-
 use crate::connection::id::ConnId;
 
 use super::Shard;
@@ -13,6 +11,13 @@ use super::entry::Phase;
 /// message behind it.
 pub(crate) const MAX_EARLY: usize = 128 * 1024;
 
+/// A socket as the system knows it. Every [`TcpStream`](std::net::TcpStream) becomes one, and so does a `UnixStream`.
+#[cfg(unix)]
+pub type OwnedStream = std::os::fd::OwnedFd;
+/// A socket as the system knows it. Every [`TcpStream`](std::net::TcpStream) becomes one.
+#[cfg(windows)]
+pub type OwnedStream = std::os::windows::io::OwnedSocket;
+
 /// A connected socket that somebody else has accepted, and perhaps upgraded.
 ///
 /// ```no_run
@@ -23,7 +28,7 @@ pub(crate) const MAX_EARLY: usize = 128 * 1024;
 /// ```
 #[derive(Debug)]
 pub struct Adopted {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: OwnedStream,
     pub(crate) arrival: Arrival,
 }
 
@@ -41,13 +46,14 @@ pub(crate) struct Arrival {
 impl Adopted {
     /// A socket on which nothing has been answered yet: its request is read, checked and decided as if the server had
     /// accepted it.
-    pub fn request(stream: TcpStream) -> Adopted {
-        Adopted { stream, arrival: Arrival::default() }
+    pub fn request(stream: impl Into<OwnedStream>) -> Adopted {
+        Adopted { stream: stream.into(), arrival: Arrival::default() }
     }
 
     /// A socket whose upgrade has been answered with 101: it is open at once.
-    pub fn upgraded(stream: TcpStream) -> Adopted {
-        Adopted { stream, arrival: Arrival { upgraded: true, ..Arrival::default() } }
+    pub fn upgraded(stream: impl Into<OwnedStream>) -> Adopted {
+        let arrival = Arrival { upgraded: true, ..Arrival::default() };
+        Adopted { stream: stream.into(), arrival }
     }
 
     /// Bytes that have been read of it: of the request, or after [`upgraded`](Self::upgraded) of what came behind it.

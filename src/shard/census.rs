@@ -35,7 +35,9 @@ pub(crate) struct Census {
 }
 
 impl Census {
-    pub(crate) fn admit(&self, ip: IpAddr, config: &Config) -> Admission {
+    /// Lets a connection in, or does not. Without an `ip` it counts against the limit of all, not against that of one
+    /// address.
+    pub(crate) fn admit(&self, ip: Option<IpAddr>, config: &Config) -> Admission {
         self.accepted.fetch_add(1, Ordering::Relaxed);
         let most = if config.max_connections == 0 { usize::MAX } else { config.max_connections };
         if self.total.fetch_add(1, Ordering::Relaxed) >= most {
@@ -43,17 +45,24 @@ impl Census {
             self.refused_in_all.fetch_add(1, Ordering::Relaxed);
             return self.refuse(503);
         }
-        if config.max_connections_per_ip > 0 {
-            let mut by_ip = self.by_ip.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = by_ip.entry(ip.to_canonical()).or_default();
-            if *count >= config.max_connections_per_ip {
-                self.total.fetch_sub(1, Ordering::Relaxed);
-                self.refused_per_ip.fetch_add(1, Ordering::Relaxed);
-                return self.refuse(429);
-            }
-            *count += 1;
+        if ip.is_some_and(|ip| !self.count(ip, config)) {
+            self.total.fetch_sub(1, Ordering::Relaxed);
+            self.refused_per_ip.fetch_add(1, Ordering::Relaxed);
+            return self.refuse(429);
         }
         Admission::Admitted
+    }
+
+    /// Counts a connection against the limit of one address. Returns whether there is room.
+    fn count(&self, ip: IpAddr, config: &Config) -> bool {
+        if config.max_connections_per_ip == 0 {
+            return true;
+        }
+        let mut by_ip = self.by_ip.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = by_ip.entry(ip).or_default();
+        let has_room = *count < config.max_connections_per_ip;
+        *count += usize::from(has_room);
+        has_room
     }
 
     fn refuse(&self, status: u16) -> Admission {
@@ -65,10 +74,9 @@ impl Census {
     }
 
     /// Takes an admitted connection off the count.
-    pub(crate) fn leave(&self, ip: IpAddr, config: &Config) {
+    pub(crate) fn leave(&self, ip: Option<IpAddr>, config: &Config) {
         self.total.fetch_sub(1, Ordering::Relaxed);
-        if config.max_connections_per_ip > 0 {
-            let ip = ip.to_canonical();
+        if let Some(ip) = ip.filter(|_| config.max_connections_per_ip > 0) {
             let mut by_ip = self.by_ip.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(count) = by_ip.get_mut(&ip) {
                 *count -= 1;
@@ -93,7 +101,7 @@ mod tests {
         let mut config = Config::default();
         (config.max_connections, config.max_connections_per_ip) = (3, 2);
         let census = Census::default();
-        let [a, b] = [IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2])];
+        let [a, b] = [1, 2].map(|last| Some(IpAddr::from([127, 0, 0, last])));
         assert_eq!(census.admit(a, &config), Admission::Admitted);
         assert_eq!(census.admit(a, &config), Admission::Admitted);
         assert_eq!(census.admit(a, &config), Admission::Refused(429));

@@ -1,8 +1,7 @@
 //! A connection as its handler sees it.
 
-use std::net::SocketAddr;
-
 use crate::connection::id::ConnId;
+use crate::connection::peer::PeerAddr;
 use crate::error::{Error, Result};
 use crate::protocol::close::MAX_CONTROL_PAYLOAD;
 use crate::protocol::frame::Opcode;
@@ -30,9 +29,8 @@ impl Conn<'_> {
     }
 
     /// The address at the other end.
-    pub fn peer_addr(&self) -> SocketAddr {
-        let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
-        self.core.entries.get(self.slot).map_or(unspecified, |entry| entry.peer)
+    pub fn peer_addr(&self) -> PeerAddr {
+        self.core.entries.get(self.slot).map_or_else(PeerAddr::unspecified, |entry| entry.peer)
     }
 
     /// The subprotocol that was agreed on (RFC 6455 §1.9).

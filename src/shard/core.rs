@@ -1,7 +1,6 @@
 //! The state of a shard without its handler: what callbacks act upon while they run.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::connection::ending::{CloseCause, Dropped, Received};
 use crate::connection::id::ConnId;
 use crate::connection::outbox;
+use crate::connection::peer::PeerAddr;
 use crate::connection::request::Accept;
 use crate::protocol::message::{self, Rules};
 use crate::reactor::timers::{Clock, Tick, Wheel};
@@ -154,7 +154,7 @@ impl Core {
     pub(super) fn adopt(
         &mut self,
         transport: Transport,
-        peer: SocketAddr,
+        peer: PeerAddr,
         refusal: Option<u16>,
         arrival: Option<Box<Arrival>>,
     ) {
@@ -188,7 +188,7 @@ impl Core {
     }
 
     /// Takes a socket off the counts that the acceptor keeps.
-    pub(super) fn uncount(&self, peer: SocketAddr, refused: bool) {
+    pub(super) fn uncount(&self, peer: PeerAddr, refused: bool) {
         self.mailbox().load.fetch_sub(1, Ordering::Relaxed);
         match refused {
             true => self.fleet.census.refusal_ended(),

@@ -3,11 +3,11 @@
 //! This is all the memory that an idle open connection costs, but for a timer link (16 bytes) and a generation (4).
 //! Buffers hang on it only while a partial frame or an unsent byte exists.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::connection::ending::CloseCause;
 use crate::connection::outbox::Outbox;
+use crate::connection::peer::PeerAddr;
 use crate::protocol::message::Decoder;
 use crate::reactor::Interest;
 use crate::reactor::timers::Tick;
@@ -41,7 +41,7 @@ pub(super) struct Entry {
     pub(super) outbox: Option<Box<Outbox>>,
     /// The host's word.
     pub(super) data: u64,
-    pub(super) peer: SocketAddr,
+    pub(super) peer: PeerAddr,
     pub(super) subprotocol: Option<Box<str>>,
 }
 
@@ -61,7 +61,7 @@ pub(super) enum Phase {
 }
 
 impl Entry {
-    pub(super) fn new(transport: Transport, peer: SocketAddr, generation: u32, now: Tick) -> Entry {
+    pub(super) fn new(transport: Transport, peer: PeerAddr, generation: u32, now: Tick) -> Entry {
         Entry {
             transport: Some(transport),
             generation,

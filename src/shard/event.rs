@@ -1,11 +1,11 @@
 //! The events of one turn of a hosted shard, and the way to answer them.
 
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::connection::ending::{Close, Dropped};
 use crate::connection::id::ConnId;
+use crate::connection::peer::PeerAddr;
 #[cfg(feature = "capi")]
 use crate::connection::pieces::Piece;
 use crate::connection::request::{Request, Upgrade};
@@ -78,7 +78,7 @@ pub enum Event<'a> {
 
 /// An event without its payload's address.
 pub(super) enum Record {
-    Upgrade { conn: ConnId, bytes: Arc<[u8]>, peer: SocketAddr },
+    Upgrade { conn: ConnId, bytes: Arc<[u8]>, peer: PeerAddr },
     Open { conn: ConnId },
     Message { conn: ConnId, is_text: bool, payload: Span },
     Fragment { conn: ConnId, is_text: bool, is_first: bool, is_last: bool, payload: Span },
@@ -390,7 +390,7 @@ impl Outlet<'_> {
     }
 
     /// The address at the other end of a connection of this shard.
-    pub fn peer_addr(&self, conn: ConnId) -> Option<SocketAddr> {
+    pub fn peer_addr(&self, conn: ConnId) -> Option<PeerAddr> {
         self.core.entries.get(self.core.find(conn)?).map(|entry| entry.peer)
     }
 

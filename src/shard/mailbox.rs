@@ -7,6 +7,7 @@ use std::time::Instant;
 use crate::config::Config;
 use crate::connection::id::ConnId;
 use crate::connection::outbox::SharedFrame;
+use crate::connection::peer::PeerAddr;
 use crate::connection::pieces::Piece;
 use crate::connection::request::Upgrade;
 use crate::error::{Error, Result};
@@ -26,7 +27,7 @@ pub(crate) enum Command {
     /// Take over an accepted connection; with a status, only to say that.
     Adopt {
         transport: Transport,
-        peer: std::net::SocketAddr,
+        peer: PeerAddr,
         refusal: Option<u16>,
         /// What the host that accepted it has read of it.
         arrival: Option<Box<Arrival>>,

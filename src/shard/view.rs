@@ -5,10 +5,10 @@
 
 #![allow(dead_code, reason = "pages of an administrator ask for these")]
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::connection::id::ConnId;
+use crate::connection::peer::PeerAddr;
 
 use super::core::Core;
 use super::entry::Entry;
@@ -90,7 +90,7 @@ impl<'a> ConnView<'a> {
         self.core.id(self.slot)
     }
 
-    pub(crate) fn peer(&self) -> SocketAddr {
+    pub(crate) fn peer(&self) -> PeerAddr {
         self.entry.peer
     }
 

@@ -60,6 +60,13 @@ static void configuration(void) {
     CHECK(wsp_config_set(config, "colour", "blue") == WSP_STATUS_INVALID_SETTING);
     CHECK(says("colour"));
     CHECK(wsp_config_add_listen(config, "8000") == WSP_STATUS_INVALID_SETTING);
+    CHECK(wsp_config_add_listen(config, "unix:") == WSP_STATUS_INVALID_SETTING);
+    CHECK(says("listen") && says("unix:"));
+    CHECK(wsp_config_set_unix_mode(config, 01777) == WSP_STATUS_OK);
+    CHECK(wsp_config_check(config) == WSP_STATUS_INVALID_SETTING);
+    CHECK(says("unix_mode") && says("1777"));
+    CHECK(wsp_config_set_unix_mode(config, 0600) == WSP_STATUS_OK);
+    CHECK(wsp_config_set_ipv6_only(config, true) == WSP_STATUS_OK);
     CHECK(wsp_config_set_origin(config, "") == WSP_STATUS_INVALID_SETTING);
     CHECK(wsp_config_add_subprotocol(config, "a b") == WSP_STATUS_INVALID_SETTING);
     INVALID(wsp_config_set_slow_consumer(config, 3));

@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The files of src/ffi/ that say something to C, in the order in which a reader wants them.
-const FILES: [&str; 17] = [
+const FILES: [&str; 18] = [
     "status",
     "version",
     "log",
     "config",
+    "listening",
     "event",
     "request",
     "response",

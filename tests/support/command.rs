@@ -42,8 +42,13 @@ impl Program {
 
     /// Starts any program, so that a test sees what it says.
     pub fn spawn(command: &mut Command) -> Program {
+        Program::spawn_with_input(command, Stdio::null())
+    }
+
+    /// The same, with something for it to read, or a socket to inherit.
+    pub fn spawn_with_input(command: &mut Command, input: Stdio) -> Program {
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -1,10 +1,10 @@
 //! A client that says exactly the bytes it is told to, over a blocking socket with a deadline.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::{Domain, Socket, Type};
 
 use super::frame::{self, Frame, show};
 use super::{PATIENCE, probe::Running};
@@ -45,7 +45,7 @@ pub fn request(path: &str, more: &str) -> String {
 }
 
 pub struct Wire {
-    stream: TcpStream,
+    stream: Socket,
     unread: Vec<u8>,
 }
 
@@ -59,8 +59,27 @@ impl Wire {
         let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None).expect("a socket");
         prepare(&socket).expect("its options");
         socket.connect_timeout(&addr.into(), PATIENCE).expect("connecting");
-        let stream = TcpStream::from(socket);
-        stream.set_nodelay(true).expect("TCP_NODELAY");
+        socket.set_tcp_nodelay(true).expect("TCP_NODELAY");
+        Wire::over(socket)
+    }
+
+    /// A connection to a Unix socket, `@name` for one of Linux's abstract names.
+    #[cfg(unix)]
+    pub fn connect_unix(path: impl AsRef<std::path::Path>) -> Wire {
+        let path = path.as_ref();
+        let name = path.to_str().and_then(|path| path.strip_prefix('@'));
+        let addr = match name {
+            Some(name) => socket2::SockAddr::unix(format!("\0{name}")),
+            None => socket2::SockAddr::unix(path),
+        };
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
+        socket.connect(&addr.expect("an address")).expect("connecting");
+        Wire::over(socket)
+    }
+
+    /// What the test has connected itself.
+    pub fn over(stream: impl Into<Socket>) -> Wire {
+        let stream = stream.into();
         stream.set_read_timeout(Some(PATIENCE)).expect("a read deadline");
         stream.set_write_timeout(Some(PATIENCE)).expect("a write deadline");
         Wire { stream, unread: Vec::new() }
@@ -93,7 +112,7 @@ impl Wire {
     }
 
     pub fn local_addr(&self) -> SocketAddr {
-        self.stream.local_addr().expect("an address")
+        self.stream.local_addr().ok().and_then(|addr| addr.as_socket()).expect("an address")
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -279,6 +298,6 @@ impl Wire {
 
     /// Cuts the connection with RST.
     pub fn reset(self) {
-        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
+        self.stream.set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
     }
 }

@@ -4,7 +4,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::ArgMatches;
-use wspoll::{Conn, ConnId, Error, Handler, Message, Request, Response, Server, Upgrade};
+use wspoll::{
+    Conn, ConnId, Error, Handler, ListenAddr, Message, Request, Response, Server, Upgrade,
+};
 
 use crate::settings::Settings;
 use crate::signals::Signals;
@@ -52,8 +54,11 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
 
 /// The one line on stdout, which scripts wait for and read the port from.
 fn announce(server: &Server) {
-    let addresses: Vec<String> =
-        server.local_addrs().iter().map(|address| format!("http://{address}")).collect();
+    let url = |address: &ListenAddr| match address {
+        ListenAddr::Ip(address) => format!("http://{address}"),
+        unix => unix.to_string(),
+    };
+    let addresses: Vec<String> = server.local_addrs().iter().map(url).collect();
     let shards = server.stats().shards.len();
     let mut stdout = io::stdout().lock();
     // A closed stdout is no reason to end.

@@ -1,7 +1,6 @@
 //! One connection as tasks see it.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,6 +8,7 @@ use event_listener::listener;
 
 use crate::connection::ending::Ended;
 use crate::connection::id::ConnId;
+use crate::connection::peer::PeerAddr;
 use crate::connection::request::Request;
 use crate::error::{Error, Result};
 use crate::protocol::close;
@@ -30,7 +30,7 @@ pub(super) struct Shared {
     max_bytes: usize,
     /// How many [`Connection`]s there are.
     handles: AtomicUsize,
-    peer: SocketAddr,
+    peer: PeerAddr,
     subprotocol: Option<Box<str>>,
     /// The head of the request, as it would come.
     request: Box<[u8]>,
@@ -92,7 +92,7 @@ impl Connection {
     }
 
     /// The address at the other end.
-    pub fn peer_addr(&self) -> SocketAddr {
+    pub fn peer_addr(&self) -> PeerAddr {
         self.shared.peer
     }
 
