@@ -78,6 +78,7 @@ fn a_bad_value_is_told_in_one_line_with_its_setting_and_source() {
         (&["serve", "--origin", ""], &[], &["origin", "\"\"", "--origin"]),
         (&["--max-message-size", "3GiB"], &[], &["max_message_size", "--max-message-size"]),
         (&["--log-level", "loud"], &[], &["log_level", "\"loud\"", "--log-level"]),
+        (&["--mode", "loud"], &[], &["mode", "\"loud\"", "echo|push|log", "--mode"]),
         (&["--ping-interval", "90s"], &[], &["pong_timeout", "60000ms", "--ping-interval"]),
         (&["--listen", ""], &[], &["listen", "\"\"", "--listen"]),
         (&["--stream-fragments", "true"], &[], &["stream_fragments", "--stream-fragments"]),
@@ -147,7 +148,7 @@ fn one_line_says_version_every_address_and_shards() {
 }
 
 #[test]
-fn every_path_but_broadcast_echoes() {
+fn every_path_that_says_nothing_else_echoes() {
     let server = Server::start(&[]);
     for path in ["/", "/echo", "/any/other?query=1"] {
         let (mut peer, _) = Peer::open_path(server.addr, path).expect("the handshake");
@@ -186,6 +187,8 @@ fn a_path_without_an_upgrade_answers_as_it_should() {
         ("GET", "/healthz", 200),
         ("GET", "/echo", 426),
         ("GET", "/broadcast", 426),
+        ("GET", "/push", 426),
+        ("GET", "/log", 426),
         ("GET", "/favicon.ico", 404),
         ("GET", "/healthz/", 404),
         ("POST", "/", 405),

@@ -110,7 +110,7 @@ fn the_policy_lets_the_page_run_what_stands_in_it_and_nothing_else() {
         assert!(!rest.contains(&open), "one {element}");
         let hash = BASE64.encode(&Sha256::digest(text));
         let wanted = format!("{element}-src 'sha256-{hash}';");
-        assert!(policy.contains(&wanted), "serve.rs must say {wanted}, and says {policy}");
+        assert!(policy.contains(&wanted), "modes/mod.rs must say {wanted}, and says {policy}");
     }
     assert!(policy.starts_with("default-src 'none';"), "{policy}");
     assert!(!policy.contains("unsafe"), "{policy}");

@@ -1,9 +1,11 @@
 //! The `wspoll` command: `serve` (also without a name) runs the server, `client` loads one.
 
 mod client;
+mod modes;
 mod serve;
 mod settings;
 mod signals;
+mod web;
 
 use std::fmt::Display;
 use std::process::ExitCode;
@@ -31,12 +33,14 @@ fn command() -> Command {
         .about("A WebSocket server, and a client that loads one")
         .after_help(settings::PRECEDENCE)
         .args(settings::arguments())
+        .arg(settings::mode())
         .args_conflicts_with_subcommands(true)
         .subcommand(
             Command::new("serve")
-                .about("Run the server (the default): an echo at /, everyone to everyone at /broadcast")
+                .about("Run the server (the default): /echo, /push, /log, everyone to everyone at /broadcast")
                 .after_help(settings::PRECEDENCE)
-                .args(settings::arguments()),
+                .args(settings::arguments())
+                .arg(settings::mode()),
         )
         .subcommand(client::command())
 }

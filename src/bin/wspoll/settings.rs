@@ -10,6 +10,8 @@ use log::LevelFilter;
 use toml::de::{DeTable, DeValue};
 use wspoll::{Config, Error, InvalidSetting};
 
+use crate::modes::Mode;
+
 /// What `--help` says below the settings.
 pub(crate) const PRECEDENCE: &str = "\
 Each setting can stand in the file (max_message_size = \"1MiB\"), in a variable (WSPOLL_MAX_MESSAGE_SIZE=1MiB; an empty
@@ -20,6 +22,10 @@ or are the argument several times, or an array in the file.";
 const LOG_LEVEL: &str = "log_level";
 const LOG_LEVEL_UNIT: &str = "off|error|warn|info|debug|trace";
 const DEFAULT_LOG_LEVEL: LevelFilter = LevelFilter::Info;
+/// What a WebSocket server is first tried with.
+const DEFAULT_MODE: Mode = Mode::Echo;
+
+const MODE: &str = "mode";
 
 /// The one argument that names no setting.
 const CONFIG: &str = "config";
@@ -32,11 +38,19 @@ const TEST_VARIABLES: &str = "WSPOLL_TEST_";
 pub(crate) struct Settings {
     pub(crate) config: Config,
     pub(crate) log_level: LevelFilter,
+    /// What `serve` does on paths that say nothing.
+    pub(crate) mode: Mode,
     /// Names of the settings that were set, each with where its value came from.
     sources: Vec<(&'static str, String)>,
 }
 
-/// The arguments of `serve`: one for each setting, and the file.
+/// The argument of `serve` alone.
+pub(crate) fn mode() -> Arg {
+    let help = "What is done with messages on / and on paths that say nothing; /echo, /push and /log always say it";
+    argument(MODE, Mode::UNIT, &DEFAULT_MODE.to_string(), help)
+}
+
+/// The arguments of every command that serves: one for each setting, and the file.
 pub(crate) fn arguments() -> Vec<Arg> {
     let settings = Config::SETTINGS.iter().map(|setting| {
         let default = match (setting.default)() {
@@ -79,11 +93,14 @@ impl Settings {
         let mut settings = Settings {
             config: Config::default(),
             log_level: DEFAULT_LOG_LEVEL,
+            mode: DEFAULT_MODE,
             sources: Vec::new(),
         };
         let variables = variables(environment)?;
         let argument = |name: &str| {
-            matches.get_many::<String>(name).map(|values| {
+            // Not every command has every argument.
+            let values = matches.try_get_many::<String>(name).ok().flatten();
+            values.map(|values| {
                 let list = values.map(String::as_str).collect::<Vec<_>>().join(",");
                 (list, format!("argument --{}", name.replace('_', "-")))
             })
@@ -170,6 +187,10 @@ impl Settings {
             self.log_level = value.parse().map_err(|_| {
                 format!("{name} is {value:?}: must be one of {LOG_LEVEL_UNIT} ({source})")
             })?;
+        } else if name == MODE {
+            self.mode = value.parse().map_err(|()| {
+                format!("{name} is {value:?}: must be one of {} ({source})", Mode::UNIT)
+            })?;
         } else {
             self.config.set(name, value).map_err(|error| format!("{error} ({source})"))?;
         }
@@ -181,7 +202,7 @@ impl Settings {
 
 /// Everything that the file, the environment and the arguments can set.
 fn names() -> impl Iterator<Item = &'static str> {
-    Config::SETTINGS.iter().map(|setting| setting.name).chain([LOG_LEVEL])
+    Config::SETTINGS.iter().map(|setting| setting.name).chain([LOG_LEVEL, MODE])
 }
 
 /// The variables that are ours, with text in them. One that we do not know is likely misspelt, and is said.
