@@ -56,6 +56,9 @@ fn module() -> &'static Path {
 }
 
 fn go(args: &[&str]) {
+    if cfg!(target_pointer_width = "32") {
+        return eprintln!("skipped: Go has no race detector for 32 bits");
+    }
     let compiler = tools::require_tool(&["cc", "gcc", "clang"]);
     let (Some(go), Some(_)) = (tools::require_tool(&["go"]), compiler) else { return };
     let output = Command::new(go)

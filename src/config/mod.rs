@@ -21,8 +21,9 @@ pub const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
 pub const DEFAULT_UNIX_MODE: u32 = 0o660;
 /// The largest message taken: what the peers' defaults cluster around, and a bound for memory per connection.
 pub const DEFAULT_MAX_MESSAGE_SIZE: usize = 64 * 1024;
-/// The largest value of [`Config::max_message_size`]: lengths stay in 31 bits, on 32-bit systems too.
-pub const LARGEST_MESSAGE_SIZE: usize = 0x7fff_ffff;
+/// The largest value of [`Config::max_message_size`] and [`Config::max_outbox_bytes`]: lengths stay in 31 bits, and in 29
+/// where addresses have 32, so that the sum of both still is a length.
+pub const LARGEST_MESSAGE_SIZE: usize = if usize::BITS < 64 { 0x1fff_ffff } else { 0x7fff_ffff };
 /// A request head of 8 KiB holds every browser's cookies; most servers stop there.
 pub const DEFAULT_MAX_HANDSHAKE_BYTES: usize = 8 * 1024;
 /// Less than this no browser's request fits into.

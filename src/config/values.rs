@@ -134,6 +134,9 @@ mod tests {
     fn what_does_not_fit_is_refused_and_never_wraps() {
         assert!(size("99999999999999999999").is_err());
         assert!(size("18014398509481984KiB").is_err());
+        // 32 bits hold it only where addresses have more.
+        assert_eq!(size("5GiB").is_ok(), usize::BITS > 32);
+        assert!(size("4294967296").is_ok() == (usize::BITS > 32));
         assert!(duration("4294967296").is_err());
         assert!(duration("71583m").is_err());
         for wrong in ["", "01000", "888", "+77", "u=rw"] {

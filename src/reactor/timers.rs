@@ -87,6 +87,10 @@ pub(crate) struct Wheel {
     expired: Tick,
 }
 
+fn bucket_of(tick: u64) -> usize {
+    (tick % BUCKETS as u64) as usize
+}
+
 impl Wheel {
     pub(crate) fn new() -> Wheel {
         Wheel {
@@ -108,7 +112,7 @@ impl Wheel {
             return;
         }
         self.cancel(key);
-        let bucket = deadline.0 as usize % BUCKETS;
+        let bucket = bucket_of(deadline.0);
         let next = self.heads[bucket];
         if next != NONE {
             self.links[next as usize].previous = key;
@@ -124,7 +128,7 @@ impl Wheel {
         if deadline == OFF {
             return;
         }
-        let bucket = deadline.0 as usize % BUCKETS;
+        let bucket = bucket_of(deadline.0);
         match previous {
             NONE => self.heads[bucket] = next,
             previous => self.links[previous as usize].next = next,
@@ -151,7 +155,7 @@ impl Wheel {
         let first = self.expired.0.saturating_add(1);
         let rounds = now.0.saturating_sub(self.expired.0).min(BUCKETS as u64);
         for tick in first..first.saturating_add(rounds) {
-            let bucket = tick as usize % BUCKETS;
+            let bucket = bucket_of(tick);
             if self.occupied[bucket / 64] & 1 << (bucket % 64) == 0 {
                 continue;
             }
@@ -170,19 +174,20 @@ impl Wheel {
 
     /// The tick at which the next bucket with a timer comes round: no timer fires earlier. `None` without timers.
     pub(crate) fn next(&self) -> Option<Tick> {
-        let start = self.expired.0 as usize + 1;
+        let start = self.expired.0.saturating_add(1);
+        let first = bucket_of(start);
         let words = self.occupied.len();
         // The word of the first bucket is looked at twice: its upper part first, its lower part a round later.
         for step in 0..=words {
-            let word = (start / 64 + step) % words;
+            let word = (first / 64 + step) % words;
             let mut bits = self.occupied[word];
             if step == 0 {
-                bits &= u64::MAX << (start % 64);
+                bits &= u64::MAX << (first % 64);
             }
             if bits != 0 {
                 let bucket = word * 64 + bits.trailing_zeros() as usize;
-                let ahead = (bucket + BUCKETS - start % BUCKETS) % BUCKETS;
-                return Some(Tick((start + ahead) as u64));
+                let ahead = (bucket + BUCKETS - first) % BUCKETS;
+                return Some(Tick(start.saturating_add(ahead as u64)));
             }
         }
         None
@@ -260,5 +265,16 @@ mod tests {
         assert_eq!(Tick(3).after(Duration::from_millis(1)), Tick(4));
         assert_eq!(Tick(3).after(TICK), Tick(4));
         assert_eq!(Tick(3).after(Duration::MAX), Tick(OFF.0 - 1));
+    }
+
+    /// Two years after the start the ticks need more than 32 bits.
+    #[test]
+    fn old_age_does_not_confuse_it() {
+        let (mut wheel, age) = (Wheel::new(), u64::from(u32::MAX) + 77);
+        assert_eq!(expire(&mut wheel, age), []);
+        wheel.set(3, Tick(age + 10));
+        assert_eq!(wheel.next(), Some(Tick(age + 10)));
+        assert_eq!(expire(&mut wheel, age + 9), []);
+        assert_eq!(expire(&mut wheel, age + 10), [3]);
     }
 }

@@ -100,21 +100,22 @@ pub(crate) type Inspection = Box<dyn FnOnce(&View<'_>) + Send>;
 impl Command {
     /// Bytes by which the command counts against [`Config::max_mailbox_bytes`].
     fn cost(&self) -> usize {
-        size_of::<Command>()
-            + match self {
-                Command::Send { to, frame, .. } => to.len() * size_of::<ConnId>() + frame.len(),
-                Command::SendEach { items } => {
-                    let frames: usize = items.iter().map(|(_, frame)| frame.len()).sum();
-                    frames + size_of_val(items.as_slice())
-                }
-                Command::Piece { piece, .. } => piece.frame.len(),
-                Command::Publish { frame, .. }
-                | Command::Broadcast { frame, .. }
-                | Command::Ping { frame, .. } => frame.len(),
-                Command::Join { room, .. } | Command::Leave { room, .. } => room.len(),
-                Command::Close { reason, .. } => reason.len(),
-                _ => 0,
+        let carried = match self {
+            Command::Send { to, frame, .. } => to.len() * size_of::<ConnId>() + frame.len(),
+            Command::SendEach { items } => {
+                let frames = items.iter().map(|(_, frame)| frame.len());
+                // Many may share one frame, so the sum can be more than there is memory.
+                frames.fold(0, usize::saturating_add).saturating_add(size_of_val(items.as_slice()))
             }
+            Command::Piece { piece, .. } => piece.frame.len(),
+            Command::Publish { frame, .. }
+            | Command::Broadcast { frame, .. }
+            | Command::Ping { frame, .. } => frame.len(),
+            Command::Join { room, .. } | Command::Leave { room, .. } => room.len(),
+            Command::Close { reason, .. } => reason.len(),
+            _ => 0,
+        };
+        carried.saturating_add(size_of::<Command>())
     }
 
     /// A connection that is handed over, or the end, is never refused for want of room; nor is a nudge, of which each
@@ -218,12 +219,13 @@ impl Queue {
             return Err(Error::ShutDown);
         }
         // An empty mailbox takes a command of any size, or that could never be sent at all.
-        let full = self.bytes + command.cost() > config.max_mailbox_bytes && self.bytes > 0;
+        let full =
+            self.bytes.saturating_add(command.cost()) > config.max_mailbox_bytes && self.bytes > 0;
         if full && command.is_bounded() { Err(Error::Backpressure) } else { Ok(()) }
     }
 
     fn push(&mut self, command: Command) {
-        self.bytes += command.cost();
+        self.bytes = self.bytes.saturating_add(command.cost());
         self.commands.push(command);
     }
 }

@@ -33,7 +33,11 @@ pub fn libraries() -> &'static Path {
             .output()
             .expect("running cargo");
         assert!(output.status.success(), "{}", text(&output));
-        target.join("debug")
+        // Where cargo puts what it builds for a target that it was told of.
+        match env::var_os("CARGO_BUILD_TARGET") {
+            Some(triple) => target.join(triple).join("debug"),
+            None => target.join("debug"),
+        }
     })
 }
 
@@ -47,6 +51,10 @@ const LINK: (&str, &[&str]) = ("libwspoll.a", &["-pthread", "-lm", "-liconv"]);
 const LINK: (&str, &[&str]) = ("wspoll.dll", &["-lws2_32"]);
 #[cfg(not(any(target_os = "linux", target_vendor = "apple", windows)))]
 const LINK: (&str, &[&str]) = ("libwspoll.a", &["-pthread", "-lm"]);
+
+/// Has the compiler make what the tests are themselves.
+const MACHINE: &[&str] =
+    if cfg!(all(target_arch = "x86", target_os = "linux")) { &["-m32"] } else { &[] };
 
 /// A program in C, or in C++.
 pub struct Program<'a> {
@@ -81,6 +89,7 @@ impl Program<'_> {
         // Beside the library, which is where Windows looks for a DLL.
         let program = libraries().join(file);
         let output = Command::new(compiler)
+            .args(MACHINE)
             .args(self.flags)
             .args(STRICT)
             .arg("-I")
