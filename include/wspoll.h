@@ -1929,7 +1929,7 @@ typedef uint32_t wsp_poll_mode;
 #define WSP_POLL_MODE_ONESHOT 0
 /** As long as it is ready. On every system; emulated on Windows. */
 #define WSP_POLL_MODE_LEVEL 1
-/** When it becomes ready. Not on Windows. */
+/** When it becomes ready. With epoll and kqueue, not on Windows. */
 #define WSP_POLL_MODE_EDGE 2
 /** Reading would not block. */
 #define WSP_READY_READ 1

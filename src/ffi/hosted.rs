@@ -200,15 +200,15 @@ pub unsafe extern "C" fn wsp_server_shard_fd(
     })
 }
 
-#[cfg(unix)]
+#[cfg(all(unix, not(polling_test_poll_backend)))]
 fn descriptor(hosted: &mut Hosted) -> Checked<wsp_fd> {
     use std::os::fd::{AsFd, AsRawFd};
     Ok(hosted.shard.as_fd().as_raw_fd() as wsp_fd)
 }
 
-#[cfg(not(unix))]
+#[cfg(not(all(unix, not(polling_test_poll_backend))))]
 fn descriptor(_: &mut Hosted) -> Checked<wsp_fd> {
-    Err(Failure::unsupported("completion ports cannot be waited on as sockets can"))
+    Err(Failure::unsupported("this system has no descriptor to wait on for the others"))
 }
 
 /// How long a host that waits on `wsp_server_shard_fd` may wait before it polls: milliseconds, 0 for at once, -1 for

@@ -26,7 +26,7 @@ pub type wsp_poll_mode = u32;
 pub const WSP_POLL_MODE_ONESHOT: wsp_poll_mode = 0;
 /// As long as it is ready. On every system; emulated on Windows.
 pub const WSP_POLL_MODE_LEVEL: wsp_poll_mode = 1;
-/// When it becomes ready. Not on Windows.
+/// When it becomes ready. With epoll and kqueue, not on Windows.
 pub const WSP_POLL_MODE_EDGE: wsp_poll_mode = 2;
 
 /// Reading would not block.

@@ -57,13 +57,38 @@ impl Batch {
                 notified = true;
                 continue;
             }
-            ready.push(Ready {
+            let found = Ready {
                 key: key as u32,
                 read: flags.intersects(READABLE),
                 write: flags.intersects(WRITABLE),
                 hung_up: flags.intersects(HUNG_UP),
-            });
+                ended: false,
+            };
+            #[cfg(not(wspoll_edge))]
+            ready.push(found);
+            // As kqueue does: one report for each direction.
+            #[cfg(wspoll_edge)]
+            {
+                let ended = flags.intersects(HUNG_UP.union(epoll::EventFlags::RDHUP));
+                ready.push(Ready { write: false, hung_up: false, ended, ..found });
+                ready.push(Ready { read: false, hung_up: false, ..found });
+            }
         }
         Ok(notified)
     }
+}
+
+/// Registers a source anew, so that the peer's end is reported beside the data before it.
+#[cfg(wspoll_edge)]
+pub(super) fn watch_end(
+    poller: &Poller,
+    source: &super::transport::Transport,
+    key: u32,
+    interest: super::Interest,
+) -> io::Result<()> {
+    let mut flags = epoll::EventFlags::ET;
+    flags.set(READABLE.union(epoll::EventFlags::RDHUP), interest.read);
+    flags.set(WRITABLE, interest.write);
+    let key = epoll::EventData::new_u64(u64::from(key));
+    Ok(epoll::modify(poller.as_fd(), source, key, flags)?)
 }

@@ -1,10 +1,15 @@
 //! The system's readiness queue, through `polling` (epoll, kqueue, IOCP).
 //!
-//! Sources are registered *level-triggered*. Edge mode would spare `epoll_ctl` calls when an interest changes, which
-//! happens only to peers that read too slowly. But it merges the edge of the last data with that of the peer's FIN,
-//! so every read would have to be followed by one that finds nothing, a third system call per message. Level mode
-//! exists on every system, and at 64 connections of depth 1 a plain epoll loop costs the same in both (within the
-//! noise of 5 %).
+//! How often a source is reported depends on the system, [`EDGE`]:
+//!
+//! - *Level* on epoll, IOCP and `poll`: as long as it is ready. On epoll edge mode would spare system calls when an
+//!   interest changes, which happens only to peers that read too slowly. But it merges the edge of the last data with
+//!   that of the peer's FIN, so every read would have to be followed by one that finds nothing, a third system call per
+//!   message. At 64 connections of depth 1 a plain epoll loop costs the same in both (within the noise of 5 %). The other
+//!   two have no edge mode.
+//! - *Edge* on kqueue: when it becomes ready. A report says there whether the end came with the data, so nothing has to
+//!   be read for nothing. Whoever leaves something unread must come back by itself, though ([`Ready::ended`],
+//!   `shard/again.rs`).
 
 #[cfg(unix)]
 pub(crate) mod inherited;
@@ -20,6 +25,23 @@ use std::time::Duration;
 use polling::{Event, PollMode, Poller};
 
 use transport::Transport;
+
+/// Whether sources are reported once, when they become ready or their interest changes, and not as long as they are.
+///
+/// `--cfg wspoll_edge` makes epoll report as kqueue does, so that Linux tests what is written for that.
+pub(crate) const EDGE: bool = cfg!(all(
+    any(
+        target_vendor = "apple",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd",
+        target_os = "dragonfly",
+        wspoll_edge
+    ),
+    not(polling_test_poll_backend)
+));
+
+const MODE: PollMode = if EDGE { PollMode::Edge } else { PollMode::Level };
 
 /// What a source is to be reported for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,22 +74,25 @@ pub(crate) struct Ready {
     pub(crate) key: u32,
     pub(crate) read: bool,
     pub(crate) write: bool,
-    /// Both directions have ended, or an error waits.
+    /// Both directions have ended, or an error waits. kqueue does not say.
     pub(crate) hung_up: bool,
+    /// In [`EDGE`] mode: the peer's end may have been there already when this was reported. There is no further report
+    /// then, so it is to be read on until nothing is left.
+    pub(crate) ended: bool,
 }
 
 /// Sources that one turn of the loop looks at. More wait in the system until the next turn.
-const EVENTS_PER_TURN: usize = 1024;
+pub(crate) const EVENTS_PER_TURN: usize = 1024;
 
 /// One readiness queue. Its owner is the only one that waits on it.
 pub(crate) struct Reactor {
     poller: Arc<Poller>,
     events: polling::Events,
-    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[cfg(all(any(target_os = "linux", target_os = "android"), not(polling_test_poll_backend)))]
     epoll: epoll::Batch,
 }
 
-#[cfg(unix)]
+#[cfg(all(unix, not(polling_test_poll_backend)))]
 impl std::os::fd::AsFd for Reactor {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.poller.as_fd()
@@ -93,7 +118,10 @@ impl Reactor {
         Ok(Reactor {
             poller: Arc::new(Poller::new()?),
             events: polling::Events::with_capacity(capacity),
-            #[cfg(any(target_os = "linux", target_os = "android"))]
+            #[cfg(all(
+                any(target_os = "linux", target_os = "android"),
+                not(polling_test_poll_backend)
+            ))]
             epoll: epoll::Batch::default(),
         })
     }
@@ -108,8 +136,12 @@ impl Reactor {
         // it drops the transport (`Core::release`, the only place that takes it out; `Core::drop` uses it too).
         #[allow(unsafe_code)]
         unsafe {
-            self.poller.add_with_mode(source, interest.event(key), PollMode::Level)
+            self.poller.add_with_mode(source, interest.event(key), MODE)?;
         }
+        // What kqueue says of itself: that the peer's end has come.
+        #[cfg(wspoll_edge)]
+        epoll::watch_end(&self.poller, source, key, interest)?;
+        Ok(())
     }
 
     pub(crate) fn modify(
@@ -118,7 +150,10 @@ impl Reactor {
         key: u32,
         interest: Interest,
     ) -> io::Result<()> {
-        self.poller.modify_with_mode(source, interest.event(key), PollMode::Level)
+        self.poller.modify_with_mode(source, interest.event(key), MODE)?;
+        #[cfg(wspoll_edge)]
+        epoll::watch_end(&self.poller, source, key, interest)?;
+        Ok(())
     }
 
     pub(crate) fn remove(&self, source: &Transport) -> io::Result<()> {
@@ -132,7 +167,10 @@ impl Reactor {
         timeout: Option<Duration>,
     ) -> io::Result<()> {
         ready.clear();
-        #[cfg(any(target_os = "linux", target_os = "android"))]
+        #[cfg(all(
+            any(target_os = "linux", target_os = "android"),
+            not(polling_test_poll_backend)
+        ))]
         let timeout = match self.epoll.wait(&self.poller, ready, timeout)? {
             false => return Ok(()),
             // The wait is over; what follows only clears the notifier.
@@ -158,10 +196,12 @@ impl Reactor {
             read: event.readable,
             write: event.writable,
             hung_up: event.is_interrupt() || event.is_err() == Some(true),
+            // kqueue reports the directions one by one, and `polling` sets both for a readable one with EV_EOF.
+            ended: EDGE && event.readable && (event.writable || cfg!(wspoll_edge)),
         }));
         Ok(())
     }
 }
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(all(any(target_os = "linux", target_os = "android"), not(polling_test_poll_backend)))]
 mod epoll;

@@ -3,6 +3,7 @@
 //! `polling` wants to be told about a source before it is closed, and remembers some sources by their number. Here every
 //! source is a number, so a wrong one can only be refused by the system or watch what somebody else opened under it.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -49,12 +50,19 @@ pub(crate) struct Readiness {
 pub(crate) struct RawPoller {
     poller: Poller,
     /// Held while waiting.
-    events: Mutex<Events>,
+    found: Mutex<Found>,
+}
+
+struct Found {
+    events: Events,
+    /// What the last wait had no room for. Only `polling`'s `poll` backend finds more than it is asked for.
+    rest: VecDeque<Readiness>,
 }
 
 impl RawPoller {
     pub(crate) fn new() -> io::Result<RawPoller> {
-        Ok(RawPoller { poller: Poller::new()?, events: Mutex::new(Events::new()) })
+        let found = Found { events: Events::new(), rest: VecDeque::new() };
+        Ok(RawPoller { poller: Poller::new()?, found: Mutex::new(found) })
     }
 
     /// Watches `source`.
@@ -85,7 +93,7 @@ impl RawPoller {
 
     /// Waits until sources are ready, [`notify`](Self::notify) is called or the time is over, and hands each to `found`.
     ///
-    /// At most `most` are handed over; what is left in a level-triggered poller is reported again.
+    /// At most `most` are handed over; the others with the next wait.
     ///
     /// # Errors
     ///
@@ -96,32 +104,38 @@ impl RawPoller {
         timeout: Option<Duration>,
         found: impl FnMut(Readiness),
     ) -> io::Result<()> {
-        let Ok(mut events) = self.events.try_lock().or_else(|e| match e {
+        let Ok(mut guard) = self.found.try_lock().or_else(|e| match e {
             std::sync::TryLockError::Poisoned(e) => Ok(PoisonError::into_inner(e)),
             std::sync::TryLockError::WouldBlock => Err(()),
         }) else {
             return Err(io::ErrorKind::ResourceBusy.into());
         };
         let most = std::num::NonZeroUsize::new(most).ok_or(io::ErrorKind::InvalidInput)?;
+        let Found { events, rest } = &mut *guard;
+        if !rest.is_empty() {
+            rest.drain(..rest.len().min(most.get())).for_each(found);
+            return Ok(());
+        }
         // The system is asked for no more than there is room for: an edge that is reported is reported once.
         if events.capacity() != most {
             *events = Events::with_capacity(most);
         }
         events.clear();
-        match self.poller.wait(&mut events, timeout) {
+        match self.poller.wait(events, timeout) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             result => {
                 result?;
             }
         }
-        let ready = events.iter().map(|event| Readiness {
+        let mut ready = events.iter().map(|event| Readiness {
             key: event.key,
             read: event.readable,
             write: event.writable,
             hung_up: event.is_interrupt(),
             error: event.is_err() == Some(true),
         });
-        ready.for_each(found);
+        ready.by_ref().take(most.get()).for_each(found);
+        rest.extend(ready);
         Ok(())
     }
 

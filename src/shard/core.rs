@@ -66,6 +66,8 @@ pub(crate) struct Core {
     pub(super) notices: VecDeque<Notice>,
     /// Slots to be flushed at the end of the turn.
     pub(super) dirty: Vec<u32>,
+    /// Slots that are read in the next turn without being reported (`again.rs`).
+    pub(super) again: VecDeque<u32>,
     /// Slots whose connection has ended; they are given back at the end of the turn, so that no event that was
     /// reported for one can meet its next owner.
     pub(super) ended: Vec<u32>,
@@ -110,6 +112,7 @@ impl Core {
             published_at: Tick::default(),
             notices: VecDeque::new(),
             dirty: Vec::new(),
+            again: VecDeque::new(),
             ended: Vec::new(),
             outboxes: outbox::Spares::default(),
             partials: message::Spares::default(),

@@ -9,7 +9,7 @@ use crate::connection::ending::CloseCause;
 use crate::protocol::close::Violation;
 use crate::protocol::frame::Opcode;
 use crate::protocol::message::{Decoder, Item};
-use crate::reactor::Ready;
+use crate::reactor::{EDGE, Ready};
 
 use super::core::{Core, READ_BUFFER};
 use super::entry::Phase;
@@ -26,28 +26,36 @@ impl Shard {
     /// Acts upon one ready socket.
     #[inline]
     pub(super) fn on_ready(&mut self, ready: Ready) {
-        let Ready { key: slot, read, write, hung_up } = ready;
+        let Ready { key: slot, read, write, hung_up, ended } = ready;
         if write && self.core.entries.get(slot).is_some_and(|entry| entry.interest.write) {
             self.core.flush(slot, &self.reads.buffer);
         }
-        let Some(entry) = self.core.entries.get(slot) else { return };
+        let Some(entry) = self.core.entries.get_mut(slot) else { return };
+        if EDGE && ended {
+            entry.end_reported = true;
+        }
         if read && entry.interest.read {
             self.read(slot);
         } else if hung_up && !entry.interest.read {
-            // Level-triggered: whoever does not read this away is told of it for ever.
+            // In level mode, whoever does not read this away is told of it for ever.
             self.core.lost(slot, CloseCause::Lost(io::ErrorKind::ConnectionReset));
         }
         self.sink.deliver(&mut self.core);
     }
 
-    fn read(&mut self, slot: u32) {
+    /// Whether a read has the room that it must have.
+    pub(super) fn has_room(&self) -> bool {
+        self.reads.buffer.len() - self.reads.used >= LEAST_READ
+    }
+
+    pub(super) fn read(&mut self, slot: u32) {
+        if !self.has_room() {
+            return self.core.list_again(slot);
+        }
         let Shard { core, sink, reads, .. } = self;
         let Some(entry) = core.entries.get_mut(slot) else { return };
         let Some(transport) = &entry.transport else { return };
         let free = &mut reads.buffer[reads.used..];
-        if free.len() < LEAST_READ {
-            return;
-        }
         let earlier = match &entry.phase {
             Phase::Open | Phase::Closing(..) => entry.decoder.head(),
             Phase::Handshake(earlier) => earlier,
@@ -60,7 +68,16 @@ impl Shard {
             Phase::Handshake(_) => core.fleet.config.max_handshake_bytes,
             _ => free.len(),
         };
-        match transport.read(&mut free[have..most]) {
+        let result = transport.read(&mut free[have..most]);
+        let may_be_more = match result {
+            Ok(came) => came > 0 && (came == most - have || entry.end_reported),
+            Err(ref e) => e.kind() == io::ErrorKind::Interrupted,
+        };
+        if EDGE && may_be_more && !entry.again {
+            entry.again = true;
+            core.again.push_back(slot);
+        }
+        match result {
             Ok(0) => core.end_of_stream(slot),
             Ok(came) => {
                 core.stats.bytes_in += came as u64;

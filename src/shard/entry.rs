@@ -22,6 +22,10 @@ pub(super) struct Entry {
     pub(super) refused: bool,
     /// Listed for the flush at the end of the turn.
     pub(super) dirty: bool,
+    /// Listed to be read in the next turn.
+    pub(super) again: bool,
+    /// The peer's end has been reported and is not read yet: there will be no other report.
+    pub(super) end_reported: bool,
     /// Our direction has ended.
     pub(super) fin_sent: bool,
     /// The host does not want it to be read for now.
@@ -68,6 +72,8 @@ impl Entry {
             interest: Interest::READ,
             refused: false,
             dirty: false,
+            again: false,
+            end_reported: false,
             fin_sent: false,
             held: false,
             phase: Phase::Handshake(Box::default()),

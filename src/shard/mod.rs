@@ -21,6 +21,7 @@
 //! | `holding` | a host that wants to read no more for now |
 
 pub(crate) mod adopt;
+mod again;
 pub(crate) mod answer;
 pub(crate) mod census;
 mod closing;
@@ -218,6 +219,7 @@ impl Shard {
         self.core.woke_at = self.core.clock.read();
         self.core.now = Tick::at(self.core.woke_at);
         self.core.stats.turns += 1;
+        self.read_again();
         for &event in &ready {
             self.on_ready(event);
         }
@@ -254,7 +256,7 @@ impl Shard {
     }
 }
 
-#[cfg(unix)]
+#[cfg(all(unix, not(polling_test_poll_backend)))]
 impl std::os::fd::AsFd for Shard {
     /// The system's readiness queue, readable when a turn has something to do. It is for waiting on, in a host's own
     /// loop, together with [`timeout`](Shard::timeout).
@@ -268,7 +270,7 @@ impl Core {
     fn timeout(&self, asked: Option<Duration>, time: Duration) -> Option<Duration> {
         let queued = !self.dirty.is_empty() || !self.ended.is_empty();
         let busy = queued || !self.accepted.is_empty() || !self.arrivals.is_empty();
-        if busy || self.mailbox().has_mail() {
+        if busy || !self.again.is_empty() || self.mailbox().has_mail() {
             return Some(Duration::ZERO);
         }
         let timer = self.wheel.next().map(|tick| tick.until(time));
