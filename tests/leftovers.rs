@@ -143,3 +143,34 @@ fn a_reset_while_much_waits_to_be_sent() {
         is_text(event, "next")
     });
 }
+
+/// The peer reads nothing until all of it has been sent; then its answer comes in as many parts as it takes.
+#[test]
+fn a_message_of_many_reads_and_its_echo() {
+    let (server, mut shard) = start(|config| config.max_message_size = 4 << 20);
+    let mut wire = open(&server, &mut shard);
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let host = scope.spawn(|| {
+            let start = Instant::now();
+            while !over.load(std::sync::atomic::Ordering::Relaxed) && start.elapsed() < PATIENCE {
+                let (events, mut outlet) =
+                    shard.turn(Some(Duration::from_millis(100))).expect("a turn");
+                for event in events {
+                    if let Event::Message { conn, message } = event {
+                        outlet.send(conn, message).expect("it is open");
+                    }
+                }
+            }
+        });
+        for size in [65_535, 65_536, 700_000, 3 << 20] {
+            let text = "x".repeat(size);
+            for _ in 0..3 {
+                wire.frame(Frame::text(&text));
+                wire.expect_text(&text);
+            }
+        }
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        host.join().expect("the host");
+    });
+}

@@ -18,6 +18,7 @@
 //! | `event` | hosted mode: batches instead of calls |
 //! | `answer`, `target` | pushes that are counted |
 //! | `view`, `stats` | what can be seen from outside |
+//! | `again` | what a read left |
 //! | `holding` | a host that wants to read no more for now |
 
 pub(crate) mod adopt;
