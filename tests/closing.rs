@@ -103,15 +103,17 @@ fn a_reason_that_is_not_utf8_is_refused_with_1007() {
 
 #[test]
 fn a_reason_of_123_bytes_is_taken_and_sent() {
-    let reason = "r".repeat(123);
-    let longest: &'static str = reason.clone().leak();
-    let mut server = closing(4000, longest).start();
+    const REASON: &str = match str::from_utf8(&[b'r'; 123]) {
+        Ok(reason) => reason,
+        Err(_) => unreachable!(),
+    };
+    let mut server = closing(4000, REASON).start();
     let mut wire = Wire::open(&server);
     wire.frame(Frame::text("close"));
-    assert_eq!(wire.expect_close(4000), reason);
-    wire.frame(Frame::close(1000, &reason));
+    assert_eq!(wire.expect_close(4000), REASON);
+    wire.frame(Frame::close(1000, REASON));
     wire.expect_fin();
-    assert_eq!(server.events.closed().reason, reason);
+    assert_eq!(server.events.closed().reason, REASON);
 }
 
 #[test]
