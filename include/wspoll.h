@@ -503,6 +503,16 @@ wsp_status wsp_config_set_decide_upgrades(wsp_config *config,
  * Listening: where connections come from, and whom to believe about that.
  * ----------------------------------------------------------------------------------------------- */
 
+/** The header of a request in which trusted proxies say where it comes from. */
+typedef uint32_t wsp_forwarded_header;
+
+/** In none. */
+#define WSP_FORWARDED_HEADER_OFF 0
+/** `X-Forwarded-For: CLIENT, PROXY`, which most proxies write. */
+#define WSP_FORWARDED_HEADER_X_FORWARDED_FOR 1
+/** `Forwarded: for=CLIENT, for=PROXY` (RFC 7239). */
+#define WSP_FORWARDED_HEADER_FORWARDED 2
+
 /**
  * Listens on one more address: `"127.0.0.1:8000"`, `"[::]:8000"`, `"unix:/run/wspoll.sock"`,
  * `"unix:@name"` (Linux), `"fd:3"` (a listening socket of this process; its descriptor is
@@ -547,6 +557,45 @@ wsp_status wsp_config_set_ipv6_only(wsp_config *config,
  */
 wsp_status wsp_config_set_unix_mode(wsp_config *config,
                                     uint32_t mode);
+
+/**
+ * Believes one more proxy about where its connections come from: `"192.0.2.1"`, `"10.0.0.0/8"`, or
+ * `"unix"` for whoever comes through a Unix socket. Its own address does not count against
+ * `wsp_config_set_max_connections_per_ip`; those of its clients do.
+ *
+ * Errors:
+ * - `WSP_STATUS_INVALID_SETTING`: it is no address and no network.
+ *
+ * The caller sees to it that:
+ * - `config` is as for `wsp_config_set`; `proxy` is null or ends with a NUL.
+ */
+wsp_status wsp_config_add_trusted_proxy(wsp_config *config,
+                                        const char *proxy);
+
+/**
+ * Every connection begins with a PROXY protocol header, version 1 or 2, of a trusted proxy.
+ * Connections from elsewhere are answered with 403, one without a valid header is cut. Default:
+ * false. Needs `wsp_config_add_trusted_proxy`; does not concern `wsp_server_adopt`.
+ *
+ * The caller sees to it that:
+ * - `config` is as for `wsp_config_set`.
+ */
+wsp_status wsp_config_set_proxy_protocol(wsp_config *config,
+                                         bool on);
+
+/**
+ * In which header requests of trusted proxies name their clients. It is read from its end: the
+ * first address there that is not trusted is the client's. Default: `WSP_FORWARDED_HEADER_OFF`.
+ * Needs `wsp_config_add_trusted_proxy`.
+ *
+ * Errors:
+ * - `WSP_STATUS_INVALID_ARGUMENT`: `header` is not a `WSP_FORWARDED_HEADER_*`.
+ *
+ * The caller sees to it that:
+ * - `config` is as for `wsp_config_set`.
+ */
+wsp_status wsp_config_set_forwarded_header(wsp_config *config,
+                                           wsp_forwarded_header header);
 
 
 /* -----------------------------------------------------------------------------------------------
@@ -784,7 +833,8 @@ size_t wsp_request_subprotocol_count(const wsp_request *request);
 const char *wsp_request_subprotocol(const wsp_request *request, size_t index);
 
 /**
- * The IP address at the other end of the connection, as text; empty for a Unix socket.
+ * The IP address of the client, as text: that at the other end of the connection, or the one that a
+ * trusted proxy names (`wsp_config_add_trusted_proxy`). Empty for a Unix socket.
  *
  * The caller sees to it that:
  * - `request` is null or still valid.
@@ -792,12 +842,29 @@ const char *wsp_request_subprotocol(const wsp_request *request, size_t index);
 const char *wsp_request_peer_ip(const wsp_request *request);
 
 /**
- * The port at the other end of the connection; 0 for a Unix socket.
+ * The client's port; 0 for a Unix socket, and where a proxy does not tell it.
  *
  * The caller sees to it that:
  * - `request` is null or still valid.
  */
 uint16_t wsp_request_peer_port(const wsp_request *request);
+
+/**
+ * The IP address at the other end of the socket, as text: the proxy's, if the request came through
+ * one. Empty for a Unix socket.
+ *
+ * The caller sees to it that:
+ * - `request` is null or still valid.
+ */
+const char *wsp_request_socket_peer_ip(const wsp_request *request);
+
+/**
+ * The port at the other end of the socket; 0 for a Unix socket.
+ *
+ * The caller sees to it that:
+ * - `request` is null or still valid.
+ */
+uint16_t wsp_request_socket_peer_port(const wsp_request *request);
 
 
 /* -----------------------------------------------------------------------------------------------
@@ -1614,9 +1681,12 @@ typedef struct wsp_conn_info {
     const char *subprotocol;
     /** How many bytes `subprotocol` has. */
     size_t subprotocol_len;
-    /** The port at the other end; 0 for a Unix socket. */
+    /** The port at the other end, or the one that a trusted proxy names; 0 for a Unix socket. */
     uint16_t peer_port;
-    /** The IP address at the other end, as text with a NUL; empty for a Unix socket. */
+    /**
+     * The IP address at the other end, or the one that a trusted proxy names, as text with a NUL;
+     * empty for a Unix socket.
+     */
     char peer_ip[46];
 } wsp_conn_info;
 
@@ -1778,7 +1848,10 @@ typedef struct wsp_stats {
     uint64_t accepted;
     /** Accepts that failed, most often for want of descriptors. */
     uint64_t accept_errors;
-    /** Connections refused because there were too many, in all or from one address. */
+    /**
+     * Connections refused because there were too many, in all or from one address, or because they
+     * came from elsewhere than a trusted proxy.
+     */
     uint64_t refused;
     /** Bytes that wait to be sent, in all outboxes: what was left when each was last tried. Now. */
     uint64_t queue_bytes;
@@ -1885,6 +1958,8 @@ typedef struct wsp_stats {
     uint64_t pushed_rooms;
     /** Messages pushed to everybody. */
     uint64_t pushed_all;
+    /** Of `refused`: not from a trusted proxy (`wsp_config_set_proxy_protocol`). */
+    uint64_t refused_untrusted;
 } wsp_stats;
 
 /**

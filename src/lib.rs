@@ -42,7 +42,7 @@ mod registry;
 mod server;
 mod shard;
 
-pub use config::{Config, Origin, Setting, SlowConsumer};
+pub use config::{Config, ForwardedHeader, Origin, Setting, SlowConsumer};
 pub use connection::ending::{Close, CloseCause, DropReason, Dropped, Ended};
 pub use connection::id::ConnId;
 pub use connection::peer::PeerAddr;

@@ -2,13 +2,12 @@
 
 mod support;
 
-use std::io;
 use std::net::{IpAddr, TcpListener};
 
 use support::probe::config;
 use support::wire::request;
 use support::{Probe, Running, Wire, tools};
-use wspoll::{Config, Error, ListenAddr, PeerAddr, Response, Server};
+use wspoll::{Config, ListenAddr, Response, Server};
 
 fn start(listen: &[&str], adjust: impl FnOnce(&mut Config)) -> wspoll::Result<Server> {
     let adjusted = config(|config| {
@@ -118,12 +117,13 @@ fn what_only_unix_has_is_refused_by_name() {
 #[cfg(unix)]
 mod unix {
     use std::fs;
+    use std::io;
     use std::os::fd::AsRawFd;
     use std::os::unix::fs::{FileTypeExt, PermissionsExt};
     use std::os::unix::net::{UnixListener, UnixStream};
     use std::path::{Path, PathBuf};
 
-    use wspoll::Adopted;
+    use wspoll::{Adopted, Error, PeerAddr};
 
     use super::*;
 

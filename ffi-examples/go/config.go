@@ -32,6 +32,15 @@ type Config struct {
 	IPv6Only bool
 	// UnixMode are the permissions of Unix sockets; whoever may write to one may connect. Default: 0660.
 	UnixMode os.FileMode
+	// TrustedProxies are believed about where a connection comes from: "192.0.2.1", "10.0.0.0/8", or "unix" for whoever comes
+	// through a Unix socket. Their own addresses do not count against MaxConnectionsPerIP; those of their clients do.
+	TrustedProxies []string
+	// ProxyProtocol says that every connection begins with a PROXY protocol header (version 1 or 2) of a trusted proxy. Others
+	// are refused. It does not concern [Server.ServeHTTP] and [Server.Upgrade].
+	ProxyProtocol bool
+	// ForwardedHeader is the header in which requests of trusted proxies name their clients: "x-forwarded-for" or
+	// "forwarded". Default: none. RemoteAddr of the request and of the connection is then the client's.
+	ForwardedHeader string
 	// Handler is told what happens. Without one, messages are read and forgotten.
 	Handler Handler
 	// Inline runs the Handler on the goroutines that drive the shards. It must not block then.
@@ -119,6 +128,15 @@ func (c *Config) settings() ([]setting, error) {
 		shards = runtime.GOMAXPROCS(0)
 	}
 	number("shards", int64(shards))
+	if len(c.TrustedProxies) > 0 {
+		add("trusted_proxies", strings.Join(c.TrustedProxies, ","))
+	}
+	if c.ProxyProtocol {
+		add("proxy_protocol", "true")
+	}
+	if c.ForwardedHeader != "" {
+		add("forwarded_header", c.ForwardedHeader)
+	}
 	if c.IPv6Only {
 		add("ipv6_only", "true")
 	}

@@ -104,6 +104,41 @@ func TestUnixSocketsAreServed(t *testing.T) {
 	}
 }
 
+func TestProxiesNameTheirClients(t *testing.T) {
+	requests, remote := make(chan string, 2), make(chan net.Addr, 2)
+	server := start(t, Config{
+		Addr:            "127.0.0.1:0",
+		TrustedProxies:  []string{"127.0.0.1", "10.0.0.0/8"},
+		ProxyProtocol:   true,
+		ForwardedHeader: "x-forwarded-for",
+		OnUpgrade:       func(r *http.Request) (*Accept, error) { requests <- r.RemoteAddr; return nil, nil },
+		Handler:         HandlerFuncs{Open: func(c Conn) { remote <- c.RemoteAddr() }, Message: echo},
+	})
+	for client, header := range map[string]string{
+		"192.0.2.1:5000": "PROXY TCP4 192.0.2.1 198.51.100.1 5000 80\r\n",
+		"192.0.2.7:0":    "PROXY TCP4 10.0.0.9 198.51.100.1 5000 80\r\n",
+	} {
+		dialer := websocket.Dialer{NetDial: func(network, addr string) (net.Conn, error) {
+			conn, err := net.Dial(network, addr)
+			if err == nil {
+				_, err = conn.Write([]byte(header))
+			}
+			return conn, err
+		}}
+		conn, _, err := dialer.Dial(endpoint(server), http.Header{"X-Forwarded-For": {"1.1.1.1, 192.0.2.7"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if r := receive(t, requests, "request"); r != client {
+			t.Fatal(r, client)
+		}
+		if addr := receive(t, remote, "address"); addr.String() != client {
+			t.Fatal(addr, client)
+		}
+	}
+}
+
 // The two defaults that are typed here again are those of the library.
 func TestDefaultsAreTheLibrarys(t *testing.T) {
 	source, err := os.ReadFile("../../src/config/mod.rs")

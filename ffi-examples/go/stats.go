@@ -100,6 +100,8 @@ type Stats struct {
 	PushedRooms uint64
 	// Messages pushed to everybody.
 	PushedAll uint64
+	// Of Refused: not from a trusted proxy.
+	RefusedUntrusted uint64
 }
 
 // Stats returns what has been counted.
@@ -170,5 +172,6 @@ func (s *Server) Stats() Stats {
 		PushedConns:                uint64(native.pushed_conns),
 		PushedRooms:                uint64(native.pushed_rooms),
 		PushedAll:                  uint64(native.pushed_all),
+		RefusedUntrusted:           uint64(native.refused_untrusted),
 	}
 }

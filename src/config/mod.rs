@@ -5,10 +5,12 @@
 
 mod endpoint;
 mod settings;
+mod trusted;
 mod values;
 
 pub(crate) use endpoint::{Endpoint, endpoint};
 pub use settings::Setting;
+pub(crate) use trusted::{TrustedProxy, trusted_proxy};
 
 use std::fmt;
 use std::time::Duration;
@@ -76,6 +78,29 @@ impl fmt::Display for Origin {
     }
 }
 
+/// In which header of a request trusted proxies say where it comes from.
+///
+/// One of them, since a proxy that writes one passes on the other as its client made it up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForwardedHeader {
+    /// In none.
+    Off,
+    /// `X-Forwarded-For: CLIENT, PROXY`, which most proxies write.
+    XForwardedFor,
+    /// `Forwarded: for=CLIENT, for=PROXY` (RFC 7239).
+    Forwarded,
+}
+
+impl fmt::Display for ForwardedHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ForwardedHeader::Off => "off",
+            ForwardedHeader::XForwardedFor => "x-forwarded-for",
+            ForwardedHeader::Forwarded => "forwarded",
+        })
+    }
+}
+
 /// What happens to a push for which a connection's outbox has no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SlowConsumer {
@@ -123,6 +148,19 @@ pub struct Config {
     pub ipv6_only: bool,
     /// Permissions of Unix sockets, at most `0o777`. Whoever may write to the file may connect.
     pub unix_mode: u32,
+    /// Proxies that are believed about where a connection comes from: addresses, networks (`10.0.0.0/8`), and `unix` for
+    /// whoever comes through a Unix socket. Their own addresses do not count against
+    /// [`max_connections_per_ip`](Config::max_connections_per_ip); those of their clients do.
+    pub trusted_proxies: Vec<String>,
+    /// Every connection begins with a header of the PROXY protocol, version 1 or 2, which names the client. Needs
+    /// [`trusted_proxies`](Config::trusted_proxies); connections from elsewhere are answered with 403, one without a valid
+    /// header is cut. Where the header names no client (`LOCAL`, `UNKNOWN`, no TCP), the connection is the proxy's own.
+    /// Sockets that the host hands over have no header.
+    pub proxy_protocol: bool,
+    /// The header in which requests from [`trusted_proxies`](Config::trusted_proxies) name their clients. It is read from
+    /// its end: the first address there that is not trusted is the client's. What is no address ends the search, with the
+    /// last proxy that was found.
+    pub forwarded_header: ForwardedHeader,
     /// Event loops; 0 means one per core.
     pub shards: usize,
     /// Connections the kernel holds for us before they are accepted.
@@ -174,6 +212,9 @@ impl Default for Config {
             listen: vec![DEFAULT_LISTEN.to_owned()],
             ipv6_only: false,
             unix_mode: DEFAULT_UNIX_MODE,
+            trusted_proxies: Vec::new(),
+            proxy_protocol: false,
+            forwarded_header: ForwardedHeader::Off,
             shards: 0,
             backlog: DEFAULT_BACKLOG,
             max_message_size: DEFAULT_MAX_MESSAGE_SIZE,
@@ -248,6 +289,19 @@ impl Config {
             let value = values::show_mode(self.unix_mode);
             return Err(Error::setting("unix_mode", value, "must be 0000 to 0777"));
         }
+        for proxy in &self.trusted_proxies {
+            trusted_proxy(proxy)
+                .map_err(|reason| Error::setting("trusted_proxies", proxy, reason))?;
+        }
+        if self.trusted_proxies.is_empty() {
+            let reason = "needs trusted_proxies: nobody else is believed";
+            if self.proxy_protocol {
+                return Err(Error::setting("proxy_protocol", "true", reason));
+            }
+            if self.forwarded_header != ForwardedHeader::Off {
+                return Err(Error::setting("forwarded_header", self.forwarded_header, reason));
+            }
+        }
         for protocol in &self.subprotocols {
             values::token(protocol)
                 .map_err(|reason| Error::setting("subprotocols", protocol, reason))?;
@@ -304,6 +358,9 @@ mod tests {
             ("listen", "8000"),
             ("ipv6_only", "dual"),
             ("unix_mode", "rw-rw----"),
+            ("trusted_proxies", "10.0.0.0/33"),
+            ("proxy_protocol", "v2"),
+            ("forwarded_header", "x-real-ip"),
         ] {
             let mut config = Config::default();
             let error = config.set(name, value).expect_err("refused").to_string();
@@ -314,6 +371,14 @@ mod tests {
 
     #[test]
     fn settings_that_contradict_each_other_are_refused() {
+        for (name, value) in [("proxy_protocol", "true"), ("forwarded_header", "forwarded")] {
+            let mut config = Config::default();
+            config.set(name, value).expect("valid by itself");
+            let error = config.validate().expect_err("refused").to_string();
+            assert!(error.starts_with(&format!("{name} is {value:?}: needs trusted")), "{error}");
+            config.set("trusted-proxies", "10.0.0.0/8, ::1, unix").expect("valid");
+            config.validate().expect("valid together");
+        }
         let config = Config { ping_interval: Duration::from_secs(60), ..Config::default() };
         let error = config.validate().expect_err("refused").to_string();
         assert!(error.starts_with(r#"pong_timeout is "60000ms""#), "{error}");

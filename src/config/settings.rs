@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::endpoint::endpoint;
+use super::trusted::trusted_proxy;
 use super::values::{self, Parsed};
 
 use super::{
@@ -10,7 +11,7 @@ use super::{
     DEFAULT_HANDSHAKE_TIMEOUT, DEFAULT_LISTEN, DEFAULT_MAX_HANDSHAKE_BYTES,
     DEFAULT_MAX_MAILBOX_BYTES, DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_MAX_OUTBOX_BYTES,
     DEFAULT_MAX_ROOMS_PER_CONNECTION, DEFAULT_PING_INTERVAL, DEFAULT_PONG_TIMEOUT,
-    DEFAULT_UNIX_MODE, DEFAULT_WRITE_TIMEOUT, Origin, SlowConsumer,
+    DEFAULT_UNIX_MODE, DEFAULT_WRITE_TIMEOUT, ForwardedHeader, Origin, SlowConsumer,
 };
 
 /// One entry of [`Config::SETTINGS`].
@@ -57,6 +58,38 @@ pub(super) const ALL: &[Setting] = &[
         default: || values::show_mode(DEFAULT_UNIX_MODE),
         help: "Permissions of Unix sockets; whoever may write may connect",
         set: |config, text| values::mode(text).map(|mode| config.unix_mode = mode),
+    },
+    Setting {
+        name: "trusted_proxies",
+        unit: "IP|IP/BITS|unix,…",
+        default: String::new,
+        help: "Proxies that are believed about where a connection comes from; max_connections_per_ip does not count them",
+        set: |config, text| {
+            config.trusted_proxies = values::list(text, trusted_proxy)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "proxy_protocol",
+        unit: "true|false",
+        default: || "false".to_owned(),
+        help: "Every connection begins with a PROXY protocol header (v1 or v2) of a trusted proxy; others are refused",
+        set: |config, text| values::flag(text).map(|on| config.proxy_protocol = on),
+    },
+    Setting {
+        name: "forwarded_header",
+        unit: "off|x-forwarded-for|forwarded",
+        default: || ForwardedHeader::Off.to_string(),
+        help: "The header in which requests of trusted proxies name their clients",
+        set: |config, text| {
+            config.forwarded_header = match text {
+                "off" => ForwardedHeader::Off,
+                "x-forwarded-for" => ForwardedHeader::XForwardedFor,
+                "forwarded" => ForwardedHeader::Forwarded,
+                _ => return Err("must be off, x-forwarded-for or forwarded".to_owned()),
+            };
+            Ok(())
+        },
     },
     Setting {
         name: "shards",

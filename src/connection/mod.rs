@@ -6,3 +6,4 @@ pub(crate) mod outbox;
 pub(crate) mod peer;
 pub(crate) mod pieces;
 pub(crate) mod request;
+pub(crate) mod trust;

@@ -35,6 +35,13 @@ impl PeerAddr {
     }
 }
 
+/// Who is at the other end of a connection, and of its socket: two, if a proxy stands in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Peers {
+    pub(crate) client: PeerAddr,
+    pub(crate) socket: PeerAddr,
+}
+
 impl From<SocketAddr> for PeerAddr {
     /// An IPv4 address in IPv6's clothes becomes what it is.
     fn from(addr: SocketAddr) -> PeerAddr {

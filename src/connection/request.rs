@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::connection::peer::PeerAddr;
+use crate::connection::peer::{PeerAddr, Peers};
 use crate::error::{Error, Result};
 use crate::protocol::handshake::{self, Key};
 use crate::protocol::http::{self, Head};
@@ -11,7 +11,7 @@ use crate::protocol::http::{self, Head};
 #[derive(Debug)]
 pub struct Request<'a> {
     pub(crate) head: Head<'a>,
-    pub(crate) peer: PeerAddr,
+    pub(crate) peers: Peers,
 }
 
 impl<'a> Request<'a> {
@@ -55,9 +55,15 @@ impl<'a> Request<'a> {
         handshake::offered_subprotocols(&self.head).into_iter().flatten()
     }
 
-    /// The address at the other end of the connection.
+    /// Who asks: the address at the other end of the connection, or the one that a
+    /// [trusted proxy](crate::Config::trusted_proxies) names.
     pub fn peer_addr(&self) -> PeerAddr {
-        self.peer
+        self.peers.client
+    }
+
+    /// The address at the other end of the socket: the proxy's, if the request came through one.
+    pub fn socket_peer_addr(&self) -> PeerAddr {
+        self.peers.socket
     }
 }
 

@@ -358,9 +358,10 @@ pub struct wsp_conn_info {
     pub subprotocol: *const c_char,
     /// How many bytes `subprotocol` has.
     pub subprotocol_len: usize,
-    /// The port at the other end; 0 for a Unix socket.
+    /// The port at the other end, or the one that a trusted proxy names; 0 for a Unix socket.
     pub peer_port: u16,
-    /// The IP address at the other end, as text with a NUL; empty for a Unix socket.
+    /// The IP address at the other end, or the one that a trusted proxy names, as text with a NUL; empty for a Unix
+    /// socket.
     pub peer_ip: [c_char; 46],
 }
 

@@ -4,6 +4,7 @@ use std::ffi::{CStr, c_char};
 use std::ops::Range;
 use std::ptr;
 
+use crate::connection::peer::PeerAddr;
 use crate::connection::request::Request;
 
 use super::guard::{handle, text};
@@ -24,6 +25,8 @@ pub struct wsp_request {
     subprotocols: Vec<Place>,
     peer_ip: Place,
     peer_port: u16,
+    socket_peer_ip: Place,
+    socket_peer_port: u16,
 }
 
 /// Where a string begins and, without its NUL, ends.
@@ -38,7 +41,9 @@ impl wsp_request {
             strings.push(0);
             begin..begin + text.len() as u32
         };
-        let peer = request.peer_addr();
+        let ip = |peer: PeerAddr| peer.ip().map(|ip| ip.to_string()).unwrap_or_default();
+        let port = |peer: PeerAddr| peer.socket_addr().map_or(0, |addr| addr.port());
+        let (peer, socket_peer) = (request.peer_addr(), request.socket_peer_addr());
         let method = add(request.method().as_bytes());
         let path = add(request.path().as_bytes());
         let query = request.query().map(|query| add(query.as_bytes()));
@@ -47,7 +52,8 @@ impl wsp_request {
         let headers = request.headers().map(|(name, value)| (add(name.as_bytes()), add(value)));
         let headers = headers.collect();
         let subprotocols = request.subprotocols().map(|name| add(name.as_bytes())).collect();
-        let peer_ip = add(peer.ip().map(|ip| ip.to_string()).unwrap_or_default().as_bytes());
+        let peer_ip = add(ip(peer).as_bytes());
+        let socket_peer_ip = add(ip(socket_peer).as_bytes());
         wsp_request {
             method,
             path,
@@ -57,7 +63,9 @@ impl wsp_request {
             headers,
             subprotocols,
             peer_ip,
-            peer_port: peer.socket_addr().map_or(0, |addr| addr.port()),
+            peer_port: port(peer),
+            socket_peer_ip,
+            socket_peer_port: port(socket_peer),
             strings,
         }
     }
@@ -236,7 +244,8 @@ pub unsafe extern "C" fn wsp_request_subprotocol(
     unsafe { read(request, ptr::null(), find) }
 }
 
-/// The IP address at the other end of the connection, as text; empty for a Unix socket.
+/// The IP address of the client, as text: that at the other end of the connection, or the one that a trusted proxy names
+/// (`wsp_config_add_trusted_proxy`). Empty for a Unix socket.
 ///
 /// # Safety
 ///
@@ -247,7 +256,7 @@ pub unsafe extern "C" fn wsp_request_peer_ip(request: *const wsp_request) -> *co
     unsafe { read(request, ptr::null(), |request| request.string(&request.peer_ip)) }
 }
 
-/// The port at the other end of the connection; 0 for a Unix socket.
+/// The client's port; 0 for a Unix socket, and where a proxy does not tell it.
 ///
 /// # Safety
 ///
@@ -256,6 +265,29 @@ pub unsafe extern "C" fn wsp_request_peer_ip(request: *const wsp_request) -> *co
 pub unsafe extern "C" fn wsp_request_peer_port(request: *const wsp_request) -> u16 {
     // SAFETY: by this function's contract.
     unsafe { read(request, 0, |request| request.peer_port) }
+}
+
+/// The IP address at the other end of the socket, as text: the proxy's, if the request came through one. Empty for a Unix
+/// socket.
+///
+/// # Safety
+///
+/// - `request` is null or still valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsp_request_socket_peer_ip(request: *const wsp_request) -> *const c_char {
+    // SAFETY: by this function's contract.
+    unsafe { read(request, ptr::null(), |request| request.string(&request.socket_peer_ip)) }
+}
+
+/// The port at the other end of the socket; 0 for a Unix socket.
+///
+/// # Safety
+///
+/// - `request` is null or still valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsp_request_socket_peer_port(request: *const wsp_request) -> u16 {
+    // SAFETY: by this function's contract.
+    unsafe { read(request, 0, |request| request.socket_peer_port) }
 }
 
 fn optional(request: &wsp_request, place: &Option<Place>) -> *const c_char {

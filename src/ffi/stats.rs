@@ -46,7 +46,8 @@ pub struct wsp_stats {
     pub accepted: u64,
     /// Accepts that failed, most often for want of descriptors.
     pub accept_errors: u64,
-    /// Connections refused because there were too many, in all or from one address.
+    /// Connections refused because there were too many, in all or from one address, or because they came from
+    /// elsewhere than a trusted proxy.
     pub refused: u64,
     /// Bytes that wait to be sent, in all outboxes: what was left when each was last tried. Now.
     pub queue_bytes: u64,
@@ -139,6 +140,8 @@ pub struct wsp_stats {
     pub pushed_rooms: u64,
     /// Messages pushed to everybody.
     pub pushed_all: u64,
+    /// Of `refused`: not from a trusted proxy (`wsp_config_set_proxy_protocol`).
+    pub refused_untrusted: u64,
 }
 
 impl wsp_stats {
@@ -308,6 +311,7 @@ pub unsafe extern "C" fn wsp_server_stats(
             pushed_conns: all.pushed_conns,
             pushed_rooms: all.pushed_rooms,
             pushed_all: all.pushed_all,
+            refused_untrusted: all.refused_untrusted,
             ..wsp_stats::new(&all.total)
         };
         // SAFETY: by this function's contract.

@@ -1,7 +1,7 @@
 //! The byte stream below a connection.
 
 use std::io::{self, IoSlice};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 
 use socket2::Socket;
 
@@ -21,6 +21,11 @@ impl Transport {
         #[cfg(target_vendor = "apple")]
         socket.set_nosigpipe(true)?;
         Ok(Transport(socket))
+    }
+
+    /// The address at the other end of the socket; `None` for a Unix socket.
+    pub(crate) fn peer(&self) -> io::Result<Option<SocketAddr>> {
+        Ok(self.0.peer_addr()?.as_socket())
     }
 
     /// Reads what is there. `Ok(0)` is the end of the stream.

@@ -89,7 +89,7 @@ async fn accept(listener: &Async<Listener>, fleet: &Fleet) {
             Ok((socket, peer)) => {
                 // Some systems tell no address of a client that has left before it was accepted.
                 let Some(peer) = peer_at(&peer) else { continue };
-                if let Err(e) = deal(socket, peer, fleet, None) {
+                if let Err(e) = deal(socket, peer, fleet, fleet.config.proxy_protocol, None) {
                     log::debug!("{peer}: {e}");
                 }
                 backoff = MIN_BACKOFF;
@@ -117,7 +117,7 @@ fn is_about_one_client(kind: io::ErrorKind) -> bool {
     matches!(kind, ConnectionAborted | ConnectionReset | NotConnected)
 }
 
-/// Hands a connection to the shard that has the fewest. There is no error where too many are refused: that is told to the
+/// Hands a connection to the shard that has the fewest. One that `is_proxied` begins with a PROXY protocol header. There is no error where too many are refused: that is told to the
 /// peer.
 ///
 /// # Errors
@@ -129,10 +129,16 @@ pub(super) fn deal(
     socket: Socket,
     peer: PeerAddr,
     fleet: &Fleet,
+    is_proxied: bool,
     arrival: Option<Box<Arrival>>,
 ) -> Result<()> {
     let is_upgraded = arrival.as_ref().is_some_and(|arrival| arrival.upgraded);
-    let refusal = match fleet.census.admit(peer.ip(), &fleet.config) {
+    let counted_ip = fleet.counted_ip(peer);
+    let admission = match is_proxied && !fleet.trust.contains(peer) {
+        true => fleet.census.turn_away(403),
+        false => fleet.census.admit(counted_ip, &fleet.config),
+    };
+    let refusal = match admission {
         Admission::Admitted => None,
         // After the 101 there is no status to be told any more.
         Admission::Refused(_) if is_upgraded => {
@@ -143,7 +149,7 @@ pub(super) fn deal(
         Admission::Cut => return Err(Error::Backpressure),
     };
     let uncount = || match refusal {
-        None => fleet.census.leave(peer.ip(), &fleet.config),
+        None => fleet.census.leave(counted_ip, &fleet.config),
         Some(_) => fleet.census.refusal_ended(),
     };
     let transport = Transport::new(socket, peer.ip().is_some()).map_err(|e| {
@@ -153,7 +159,7 @@ pub(super) fn deal(
     let load = |shard: &usize| fleet.mailboxes[*shard].load.load(Ordering::Relaxed);
     let shard = (0..fleet.mailboxes.len()).min_by_key(load).unwrap_or(0);
     fleet.mailboxes[shard].load.fetch_add(1, Ordering::Relaxed);
-    let command = Command::Adopt { transport, peer, refusal, arrival };
+    let command = Command::Adopt { transport, peer, refusal, is_proxied, arrival };
     fleet.post(shard, command).inspect_err(|_| {
         fleet.mailboxes[shard].load.fetch_sub(1, Ordering::Relaxed);
         uncount();

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crate::config::{Config, Origin, SlowConsumer};
+use crate::config::{Config, ForwardedHeader, Origin, SlowConsumer};
+use crate::connection::trust::Trust;
 use crate::error::{Error, Result};
 use crate::reactor::Reactor;
 use crate::shard::Shard;
@@ -106,6 +107,27 @@ impl Builder {
     /// See [`Config::unix_mode`].
     pub fn unix_mode(mut self, mode: u32) -> Builder {
         self.config.unix_mode = mode;
+        self
+    }
+
+    /// See [`Config::trusted_proxies`].
+    pub fn trusted_proxies<S: Into<String>>(
+        mut self,
+        proxies: impl IntoIterator<Item = S>,
+    ) -> Builder {
+        self.config.trusted_proxies = proxies.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// See [`Config::proxy_protocol`].
+    pub fn proxy_protocol(mut self, yes: bool) -> Builder {
+        self.config.proxy_protocol = yes;
+        self
+    }
+
+    /// See [`Config::forwarded_header`].
+    pub fn forwarded_header(mut self, header: ForwardedHeader) -> Builder {
+        self.config.forwarded_header = header;
         self
     }
 
@@ -333,7 +355,8 @@ impl Builder {
             .collect::<Result<Vec<_>>>()?;
         let mailboxes = reactors.iter().map(|reactor| Mailbox::new(reactor.waker())).collect();
         let (census, pushes) = (Census::default(), Pushes::default());
-        let fleet = Fleet { config, mailboxes, census, pushes };
+        let trust = Trust::new(&config)?;
+        let fleet = Fleet { config, mailboxes, census, trust, pushes };
         Ok((Arc::new(fleet), reactors, listeners))
     }
 }

@@ -362,7 +362,7 @@ impl ServerHandle {
             return Err(Error::argument("early", value, "must be at most 131072 bytes"));
         }
         let peer = connected_to(&socket).map_err(|e| Error::io("asking who is connected", e))?;
-        acceptor::deal(socket, peer, &self.fleet, Some(Box::new(arrival)))
+        acceptor::deal(socket, peer, &self.fleet, false, Some(Box::new(arrival)))
     }
 
     /// Ends the wait of a hosted shard's turn, or of its next one. A shard that does not exist is passed over.

@@ -32,6 +32,7 @@ pub(crate) struct Census {
     pub(crate) accept_errors: AtomicU64,
     pub(crate) refused_in_all: AtomicU64,
     pub(crate) refused_per_ip: AtomicU64,
+    pub(crate) refused_untrusted: AtomicU64,
 }
 
 impl Census {
@@ -51,6 +52,23 @@ impl Census {
             return self.refuse(429);
         }
         Admission::Admitted
+    }
+
+    /// Turns away a connection that is not to be served.
+    pub(crate) fn turn_away(&self, status: u16) -> Admission {
+        self.accepted.fetch_add(1, Ordering::Relaxed);
+        self.refused_untrusted.fetch_add(1, Ordering::Relaxed);
+        self.refuse(status)
+    }
+
+    /// Counts a connection that was let in without its address. Returns whether there is room; [`leave`](Self::leave)
+    /// takes it off again.
+    pub(crate) fn admit_address(&self, ip: IpAddr, config: &Config) -> bool {
+        let has_room = self.count(ip, config);
+        if !has_room {
+            self.refused_per_ip.fetch_add(1, Ordering::Relaxed);
+        }
+        has_room
     }
 
     /// Counts a connection against the limit of one address. Returns whether there is room.

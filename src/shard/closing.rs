@@ -120,11 +120,12 @@ impl Core {
             self.outboxes.give(outbox);
         }
         entry.decoder = Default::default();
-        let (peer, refused) = (entry.peer, entry.refused);
+        let counted_ip = entry.peer.ip().filter(|_| entry.counted);
+        let refused = entry.refused;
         self.wheel.cancel(slot);
         self.stats.sockets -= 1;
         self.ended.push(slot);
-        self.uncount(peer, refused);
+        self.uncount(refused, counted_ip);
     }
 
     /// Gives back slots of what has ended. No call for them may be due any more.
@@ -207,7 +208,7 @@ impl Core {
                     let reason = "server is shutting down";
                     self.begin_close(slot, close::GOING_AWAY, reason, CloseCause::ShutDown);
                 }
-                Phase::Handshake(_) | Phase::Deciding(_) => {
+                Phase::Proxy(_) | Phase::Handshake(_) | Phase::Deciding(_) => {
                     self.refuse(slot, 503, "server is shutting down");
                 }
                 _ => {}
@@ -233,7 +234,7 @@ impl Drop for Core {
         self.cut();
         for command in unread {
             if let Command::Adopt { peer, refusal, .. } = command {
-                self.uncount(peer, refusal.is_some());
+                self.uncount(refusal.is_some(), self.fleet.counted_ip(peer));
             }
         }
     }

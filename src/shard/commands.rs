@@ -33,10 +33,12 @@ impl Shard {
 impl Core {
     fn run(&mut self, command: Command) {
         match command {
-            Command::Adopt { transport, peer, refusal, arrival } => match self.draining {
-                None => self.adopt(transport, peer, refusal, arrival),
-                Some(_) => self.uncount(peer, refusal.is_some()),
-            },
+            Command::Adopt { transport, peer, refusal, is_proxied, arrival } => {
+                match self.draining {
+                    None => self.adopt(transport, peer, refusal, is_proxied, arrival),
+                    Some(_) => self.uncount(refusal.is_some(), self.fleet.counted_ip(peer)),
+                }
+            }
             Command::Send { to, frame, share } => {
                 let mut reached = Reached::default();
                 for id in to {

@@ -28,7 +28,7 @@ impl Conn<'_> {
         self.core.id(self.slot)
     }
 
-    /// The address at the other end.
+    /// The address at the other end, or the one that a [trusted proxy](crate::Config::trusted_proxies) names.
     pub fn peer_addr(&self) -> PeerAddr {
         self.core.entries.get(self.slot).map_or_else(PeerAddr::unspecified, |entry| entry.peer)
     }

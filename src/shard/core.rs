@@ -1,6 +1,7 @@
 //! The state of a shard without its handler: what callbacks act upon while they run.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -159,11 +160,17 @@ impl Core {
         transport: Transport,
         peer: PeerAddr,
         refusal: Option<u16>,
+        is_proxied: bool,
         arrival: Option<Box<Arrival>>,
     ) {
         self.last_generation = self.last_generation.checked_add(1).unwrap_or(1);
         let mut entry = Entry::new(transport, peer, self.last_generation, self.now);
+        let counted_ip = self.fleet.counted_ip(peer).filter(|_| refusal.is_none());
         entry.refused = refusal.is_some();
+        entry.counted = counted_ip.is_some();
+        if is_proxied {
+            entry.phase = Phase::Proxy(Box::default());
+        }
         let slot = self.entries.insert(entry);
         let added = slot.map(|slot| {
             let entry = self.entries.get(slot).and_then(|entry| entry.transport.as_ref());
@@ -173,7 +180,7 @@ impl Core {
             (Some(slot), Some(Ok(()))) => {
                 self.stats.sockets += 1;
                 match refusal {
-                    Some(status) => self.refuse(slot, status, "too many connections"),
+                    Some(status) => self.refuse(slot, status, reason_of(status)),
                     None => {
                         self.reschedule(slot);
                         let id = self.id(slot);
@@ -185,17 +192,17 @@ impl Core {
                 let why = error.and_then(|error| error.err());
                 log::error!("shard {}: {peer} cannot be served: {why:?}", self.index);
                 slot.and_then(|slot| self.entries.remove(slot));
-                self.uncount(peer, refusal.is_some());
+                self.uncount(refusal.is_some(), counted_ip);
             }
         }
     }
 
     /// Takes a socket off the counts that the acceptor keeps.
-    pub(super) fn uncount(&self, peer: PeerAddr, refused: bool) {
+    pub(super) fn uncount(&self, refused: bool, counted_ip: Option<IpAddr>) {
         self.mailbox().load.fetch_sub(1, Ordering::Relaxed);
         match refused {
             true => self.fleet.census.refusal_ended(),
-            false => self.fleet.census.leave(peer.ip(), &self.fleet.config),
+            false => self.fleet.census.leave(counted_ip, &self.fleet.config),
         }
     }
 
@@ -208,5 +215,13 @@ impl Core {
             entry.dirty = true;
             self.dirty.push(slot);
         }
+    }
+}
+
+/// What a connection is told that the acceptor has refused.
+fn reason_of(status: u16) -> &'static str {
+    match status {
+        403 => "not a trusted proxy",
+        _ => "too many connections",
     }
 }

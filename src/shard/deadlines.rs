@@ -67,7 +67,7 @@ impl Core {
             (wanted && !time.is_zero()).then(|| (since.after(time), due))
         };
         let (handshake, open, closing) = match entry.phase {
-            Phase::Handshake(_) | Phase::Deciding(_) => (true, false, false),
+            Phase::Proxy(_) | Phase::Handshake(_) | Phase::Deciding(_) => (true, false, false),
             Phase::Open => (false, true, false),
             Phase::Closing(..) | Phase::Lingering => (false, false, true),
             Phase::Ended => (false, false, false),

@@ -9,6 +9,7 @@ use crate::connection::ending::CloseCause;
 use crate::protocol::close::Violation;
 use crate::protocol::frame::Opcode;
 use crate::protocol::message::{Decoder, Item};
+use crate::protocol::proxy::MAX_HEADER;
 use crate::reactor::{EDGE, Ready};
 
 use super::core::{Core, READ_BUFFER};
@@ -20,7 +21,7 @@ use super::{Reads, Shard};
 const LEAST_READ: usize = READ_BUFFER / 4;
 
 // What was kept of an earlier read stands before the next.
-const _: () = assert!(LEAST_READ > LARGEST_HANDSHAKE_BYTES);
+const _: () = assert!(LEAST_READ > MAX_HEADER + LARGEST_HANDSHAKE_BYTES);
 
 impl Shard {
     /// Acts upon one ready socket.
@@ -58,7 +59,7 @@ impl Shard {
         let free = &mut reads.buffer[reads.used..];
         let earlier = match &entry.phase {
             Phase::Open | Phase::Closing(..) => entry.decoder.head(),
-            Phase::Handshake(earlier) => earlier,
+            Phase::Proxy(earlier) | Phase::Handshake(earlier) => earlier,
             _ => &[],
         };
         let have = earlier.len();
@@ -66,6 +67,7 @@ impl Shard {
         // Of somebody who has not been let in, no more is taken than a request may have.
         let most = match entry.phase {
             Phase::Handshake(_) => core.fleet.config.max_handshake_bytes,
+            Phase::Proxy(_) => MAX_HEADER + core.fleet.config.max_handshake_bytes,
             _ => free.len(),
         };
         let result = transport.read(&mut free[have..most]);
@@ -87,6 +89,7 @@ impl Shard {
                         entry.decoder.clear_head();
                         dispatch(core, sink, reads, slot, have + came);
                     }
+                    Phase::Proxy(_) => self.on_proxy_bytes(slot, have + came),
                     Phase::Handshake(_) => self.on_request_bytes(slot, have + came),
                     Phase::Deciding(_) | Phase::Lingering | Phase::Ended => {}
                 }

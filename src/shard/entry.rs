@@ -20,6 +20,8 @@ pub(super) struct Entry {
     pub(super) interest: Interest,
     /// Why this socket counts, for the census.
     pub(super) refused: bool,
+    /// Its peer's address has it on its count.
+    pub(super) counted: bool,
     /// Listed for the flush at the end of the turn.
     pub(super) dirty: bool,
     /// Listed to be read in the next turn.
@@ -51,6 +53,8 @@ pub(super) struct Entry {
 
 /// Where a connection is in its life. It only ever moves forward in this order.
 pub(super) enum Phase {
+    /// Waiting for the rest of a proxy's header, which says who is there.
+    Proxy(Box<[u8]>),
     /// Waiting for the rest of the request.
     Handshake(Box<[u8]>),
     /// Waiting for the host's decision on this request, and what came behind it.
@@ -71,6 +75,7 @@ impl Entry {
             generation,
             interest: Interest::READ,
             refused: false,
+            counted: false,
             dirty: false,
             again: false,
             end_reported: false,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::connection::ending::{Close, Dropped};
 use crate::connection::id::ConnId;
-use crate::connection::peer::PeerAddr;
+use crate::connection::peer::{PeerAddr, Peers};
 #[cfg(feature = "capi")]
 use crate::connection::pieces::Piece;
 use crate::connection::request::{Request, Upgrade};
@@ -78,7 +78,7 @@ pub enum Event<'a> {
 
 /// An event without its payload's address.
 pub(super) enum Record {
-    Upgrade { conn: ConnId, bytes: Arc<[u8]>, peer: PeerAddr },
+    Upgrade { conn: ConnId, bytes: Arc<[u8]>, peers: Box<Peers> },
     Open { conn: ConnId },
     Message { conn: ConnId, is_text: bool, payload: Span },
     Fragment { conn: ConnId, is_text: bool, is_first: bool, is_last: bool, payload: Span },
@@ -183,9 +183,9 @@ impl<'a> Events<'a> {
     /// `None` only where what was valid when it came could not be read again, which would be a bug.
     fn event(&self, record: &'a Record) -> Option<Event<'a>> {
         Some(match record {
-            Record::Upgrade { conn, bytes, peer } => {
+            Record::Upgrade { conn, bytes, peers } => {
                 let head = http::parse_head(bytes, usize::MAX).ok().flatten()?;
-                let request = Box::new(Request { head, peer: *peer });
+                let request = Box::new(Request { head, peers: **peers });
                 Event::Upgrade { conn: *conn, request }
             }
             Record::Open { conn } => Event::Open { conn: *conn },
@@ -389,7 +389,7 @@ impl Outlet<'_> {
         self.core.entries.get(self.core.find(conn)?).map(|entry| entry.queued())
     }
 
-    /// The address at the other end of a connection of this shard.
+    /// The address at the other end of a connection of this shard, or the one that a trusted proxy names.
     pub fn peer_addr(&self, conn: ConnId) -> Option<PeerAddr> {
         self.core.entries.get(self.core.find(conn)?).map(|entry| entry.peer)
     }

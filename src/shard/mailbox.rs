@@ -1,5 +1,6 @@
 //! How other threads reach a shard: a mailbox, bounded in bytes, and one wake-up however much is in it.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -10,6 +11,7 @@ use crate::connection::outbox::SharedFrame;
 use crate::connection::peer::PeerAddr;
 use crate::connection::pieces::Piece;
 use crate::connection::request::Upgrade;
+use crate::connection::trust::Trust;
 use crate::error::{Error, Result};
 use crate::reactor::Waker;
 use crate::reactor::transport::Transport;
@@ -29,6 +31,8 @@ pub(crate) enum Command {
         transport: Transport,
         peer: PeerAddr,
         refusal: Option<u16>,
+        /// A PROXY protocol header comes before its request.
+        is_proxied: bool,
         /// What the host that accepted it has read of it.
         arrival: Option<Box<Arrival>>,
     },
@@ -235,6 +239,7 @@ pub(crate) struct Fleet {
     pub(crate) config: Config,
     pub(crate) mailboxes: Box<[Mailbox]>,
     pub(crate) census: Census,
+    pub(crate) trust: Trust,
     pub(crate) pushes: Pushes,
 }
 
@@ -290,6 +295,12 @@ impl Fleet {
         self.post_each(shards.map(|shard| (shard, command())).collect())
     }
 
+    /// The address against whose limit a connection counts. Unix sockets have none, and proxies bring others'
+    /// connections.
+    pub(crate) fn counted_ip(&self, peer: PeerAddr) -> Option<IpAddr> {
+        peer.ip().filter(|_| !self.trust.contains(peer))
+    }
+
     /// Whether the connection is alive, as far as this thread can know.
     pub(crate) fn is_alive(&self, id: ConnId) -> bool {
         self.mailboxes.get(id.shard()).is_some_and(|mailbox| mailbox.generations.is_alive(id))
@@ -313,12 +324,15 @@ impl Fleet {
             accept_errors: counted(&self.census.accept_errors),
             refused_max_connections: counted(&self.census.refused_in_all),
             refused_max_connections_per_ip: counted(&self.census.refused_per_ip),
+            refused_untrusted: counted(&self.census.refused_untrusted),
             pushed_conns: counted(&self.pushes.conns),
             pushed_rooms: counted(&self.pushes.rooms),
             pushed_all: counted(&self.pushes.all),
             ..Stats::default()
         };
-        stats.refused = stats.refused_max_connections + stats.refused_max_connections_per_ip;
+        stats.refused = stats.refused_max_connections
+            + stats.refused_max_connections_per_ip
+            + stats.refused_untrusted;
         shards.iter().for_each(|shard| stats.total.add(shard));
         stats.shards = shards;
         stats

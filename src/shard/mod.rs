@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `dispatch` | reads, decodes, calls |
 //! | `upgrade` | from the request to the open connection |
+//! | `proxied` | who a connection is from that comes through a proxy |
 //! | `core` | the state that all of these act upon |
 //! | `queueing`, `flushing` | outboxes: what goes in, slow consumers; what leaves |
 //! | `fanout` | from one message to those who get it |
@@ -38,6 +39,7 @@ mod flushing;
 pub(crate) mod handler;
 mod holding;
 pub(crate) mod mailbox;
+mod proxied;
 mod queueing;
 #[cfg(feature = "capi")]
 pub(crate) mod raw;

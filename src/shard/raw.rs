@@ -92,9 +92,9 @@ impl Shard {
             Record::Dropped { conn, dropped } => {
                 RawEvent { conn: *conn, data: 0, payload: &[], kind: RawKind::Dropped(*dropped) }
             }
-            Record::Upgrade { conn, bytes, peer } => {
+            Record::Upgrade { conn, bytes, peers } => {
                 let head = http::parse_head(bytes, usize::MAX).ok().flatten();
-                let request = head.map(|head| Box::new(Request { head, peer: *peer }));
+                let request = head.map(|head| Box::new(Request { head, peers: **peers }));
                 RawEvent { conn: *conn, data: 0, payload: &[], kind: RawKind::Upgrade(request) }
             }
             Record::Close { conn, data, closed } => {

@@ -74,9 +74,9 @@ impl Sink {
         match self {
             Sink::Handler(handler) => {
                 let head = request.and_then(|bytes| http::parse_head(bytes, usize::MAX).ok()?);
-                let peer = core.entries.get(slot).map(|entry| entry.peer);
-                guard(core, slot, |conn| match head.zip(peer) {
-                    Some((head, peer)) => handler.on_open_by(conn, &Request { head, peer }),
+                let peers = core.peers(slot);
+                guard(core, slot, |conn| match head.zip(peers) {
+                    Some((head, peers)) => handler.on_open_by(conn, &Request { head, peers }),
                     None => handler.on_open(conn),
                 });
             }
@@ -101,8 +101,8 @@ impl Sink {
                 }
             }
             Sink::Batch(batch) if batch.decides_upgrades => {
-                let (bytes, peer) = (Arc::clone(bytes), request.peer);
-                batch.push(Record::Upgrade { conn: id, bytes, peer });
+                let (bytes, peers) = (Arc::clone(bytes), Box::new(request.peers));
+                batch.push(Record::Upgrade { conn: id, bytes, peers });
                 Upgrade::later()
             }
             Sink::Batch(_) => Upgrade::accept(),

@@ -245,13 +245,16 @@ pub struct Stats {
     pub accepted: u64,
     /// Accepts that failed, most often for want of descriptors.
     pub accept_errors: u64,
-    /// Connections refused because there were too many, in all or from one address.
+    /// Connections refused because there were too many, in all or from one address, or because they came from elsewhere
+    /// than a trusted proxy.
     pub refused: u64,
     /// Of `refused`: too many in all ([`Config::max_connections`](crate::Config::max_connections)).
     pub refused_max_connections: u64,
     /// Of `refused`: too many from one address
     /// ([`Config::max_connections_per_ip`](crate::Config::max_connections_per_ip)).
     pub refused_max_connections_per_ip: u64,
+    /// Of `refused`: not from a trusted proxy ([`Config::proxy_protocol`](crate::Config::proxy_protocol)).
+    pub refused_untrusted: u64,
     /// Messages pushed to one connection or a list of them; each call counts once, however many it is for.
     pub pushed_conns: u64,
     /// Messages pushed to rooms.

@@ -37,11 +37,14 @@ impl Shard {
     /// Decides a request. Returns whether the connection is open.
     fn on_request(&mut self, slot: u32, bytes: &Arc<[u8]>) -> bool {
         let Shard { core, sink, .. } = self;
-        let Some(peer) = core.entries.get(slot).map(|entry| entry.peer) else { return false };
         let Ok(Some(head)) = http::parse_head(bytes, usize::MAX) else { return false };
+        if !core.settle_client(slot, &head) {
+            return false;
+        }
+        let Some(peers) = core.peers(slot) else { return false };
         if !handshake::wants_upgrade(&head) {
             let method = head.method;
-            let response = sink.request(core, &Request { head, peer });
+            let response = sink.request(core, &Request { head, peers });
             core.respond(slot, &response, method);
             return false;
         }
@@ -50,7 +53,7 @@ impl Shard {
             core.respond(slot, &response, head.method);
             return false;
         }
-        let request = Request { head, peer };
+        let request = Request { head, peers };
         // Before the host knows the id: another thread that it tells may decide before this call is over.
         core.mailbox().generations.publish(core.id(slot));
         let open = match sink.upgrade(core, slot, &request, bytes).0 {

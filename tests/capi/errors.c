@@ -67,6 +67,14 @@ static void configuration(void) {
     CHECK(says("unix_mode") && says("1777"));
     CHECK(wsp_config_set_unix_mode(config, 0600) == WSP_STATUS_OK);
     CHECK(wsp_config_set_ipv6_only(config, true) == WSP_STATUS_OK);
+    CHECK(wsp_config_add_trusted_proxy(config, "10.0.0.0/33") == WSP_STATUS_INVALID_SETTING);
+    CHECK(says("trusted_proxies") && says("10.0.0.0/33"));
+    INVALID(wsp_config_set_forwarded_header(config, 3));
+    CHECK(wsp_config_set_forwarded_header(config, WSP_FORWARDED_HEADER_FORWARDED) == WSP_STATUS_OK);
+    CHECK(wsp_config_set_proxy_protocol(config, true) == WSP_STATUS_OK);
+    CHECK(wsp_config_check(config) == WSP_STATUS_INVALID_SETTING);
+    CHECK(says("proxy_protocol") && says("trusted_proxies"));
+    CHECK(wsp_config_add_trusted_proxy(config, "10.0.0.0/8") == WSP_STATUS_OK);
     CHECK(wsp_config_set_origin(config, "") == WSP_STATUS_INVALID_SETTING);
     CHECK(wsp_config_add_subprotocol(config, "a b") == WSP_STATUS_INVALID_SETTING);
     INVALID(wsp_config_set_slow_consumer(config, 3));

@@ -82,7 +82,10 @@ fn every_setting_has_a_setter() {
     for setting in wspoll::Config::SETTINGS {
         let name = setting.name;
         let names = [format!("set_{name}("), format!("set_{name}_ms("), format!("add_{name}(")];
-        let singular = format!("add_{}(", name.trim_end_matches('s'));
+        let singular = match name.strip_suffix("ies") {
+            Some(stem) => format!("add_{stem}y("),
+            None => format!("add_{}(", name.trim_end_matches('s')),
+        };
         let has = |name: &String| header.contains(&format!("wsp_config_{name}"));
         assert!(names.iter().chain([&singular]).any(has), "no setter for {name}");
     }

@@ -3,6 +3,7 @@
 mod frames;
 mod oracle;
 mod parts;
+mod proxies;
 mod requests;
 mod script;
 
