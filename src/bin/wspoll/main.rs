@@ -1,10 +1,11 @@
-//! The `wspoll` command: `serve` (also without a name) runs the server, `client` loads one.
+//! The `wspoll` command: `serve` (also without a name) runs the server, `watch` shows files, `client` loads a server.
 
 mod client;
 mod modes;
 mod serve;
 mod settings;
 mod signals;
+mod watch;
 mod web;
 
 use std::fmt::Display;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
     let matches = command().get_matches();
     match matches.subcommand() {
         Some(("client", matches)) => client::run(matches),
+        Some(("watch", matches)) => watch::run(matches),
         Some((_, matches)) => serve::run(matches),
         None => serve::run(&matches),
     }
@@ -42,6 +44,7 @@ fn command() -> Command {
                 .args(settings::arguments())
                 .arg(settings::mode()),
         )
+        .subcommand(watch::command())
         .subcommand(client::command())
 }
 
