@@ -461,6 +461,40 @@ wsp_status wsp_config_set_max_outbox_bytes(wsp_config *config,
 wsp_status wsp_config_set_slow_consumer(wsp_config *config, wsp_slow_consumer policy);
 
 /**
+ * Gives pushes to a room a policy of their own from the start; `wsp_server_set_room_policy` does so
+ * later. Up to 1,024 rooms can have one.
+ *
+ * Errors:
+ * - `WSP_STATUS_INVALID_ARGUMENT`: `room` is null or not UTF-8, or `policy` is not a
+ *   `WSP_SLOW_CONSUMER_*`.
+ *
+ * The caller sees to it that:
+ * - `config` is as for `wsp_config_set`; `room` is null or ends with a NUL.
+ */
+wsp_status wsp_config_add_room_policy(wsp_config *config,
+                                      const char *room,
+                                      wsp_slow_consumer policy);
+
+/**
+ * Messages to the same connection from other threads, rooms and broadcasts gather for up to this
+ * time and leave in one system call; a reply or a control frame takes what has gathered with it, in
+ * order. 0 means that they leave at once. Default: 0; at most a minute.
+ *
+ * The caller sees to it that:
+ * - `config` is as for `wsp_config_set`.
+ */
+wsp_status wsp_config_set_push_merge_ms(wsp_config *config,
+                                        uint32_t ms);
+
+/**
+ * What gathers for one connection leaves once it has as many bytes. Default: 16 KiB; at least 1.
+ *
+ * The caller sees to it that:
+ * - `config` is as for `wsp_config_set`.
+ */
+wsp_status wsp_config_set_push_merge_bytes(wsp_config *config, size_t bytes);
+
+/**
  * Rooms that one connection may be in; 0 means no limit. Default: 1024.
  *
  * The caller sees to it that:
@@ -1853,8 +1887,13 @@ typedef struct wsp_stats {
      * came from elsewhere than a trusted proxy.
      */
     uint64_t refused;
-    /** Bytes that wait to be sent, in all outboxes: what was left when each was last tried. Now. */
+    /**
+     * Bytes that wait to be sent, now: what is left of each outbox after it was tried, and what
+     * gathers (`wsp_config_set_push_merge_ms`).
+     */
     uint64_t queue_bytes;
+    /** Calls of the system by which bytes were sent; what leaves together counts once. */
+    uint64_t sends;
     /** Memberships, now: the sum of the rooms' members. */
     uint64_t memberships;
     /**

@@ -299,3 +299,19 @@ impl Drop for TomlFile {
         let _ = fs::remove_file(&self.0);
     }
 }
+
+#[test]
+fn a_time_may_be_named_with_its_unit() {
+    // A value that cannot be is reported with its source, so that one sees that the name was understood.
+    let file = TomlFile::new("unit", "listen = ['127.0.0.1:0']\npush_merge_ms = 99999999\n");
+    let listen = ["--listen", "127.0.0.1:0"];
+    for (arguments, variables, source) in [
+        (["--push-merge-ms", "99999999"], &[][..], "argument --push-merge"),
+        (listen, &[("WSPOLL_PUSH_MERGE_MS", "99999999")], "variable WSPOLL_PUSH_MERGE"),
+        (["--config", file.name()], &[], file.name()),
+    ] {
+        let Ended { code, stderr, .. } = Program::start(&arguments, variables).end();
+        assert_eq!(code, Some(2), "{stderr}");
+        assert!(stderr.contains("push_merge") && stderr.contains(source), "{stderr}");
+    }
+}

@@ -70,6 +70,7 @@ type Config struct {
 	IdleTimeout      time.Duration // time without a message after which a connection is closed
 	WriteTimeout     time.Duration // time without progress in sending after which a connection is cut
 	CloseTimeout     time.Duration // time a peer has to answer a close frame
+	PushMerge        time.Duration // time that pushes to the same connection gather for, to leave together; see PushMergeBytes
 	DrainTimeout     time.Duration // time that the end of the context leaves to what is queued
 
 	ReadLimit             int64 // bytes of the largest message; larger ones close with 1009
@@ -77,6 +78,7 @@ type Config struct {
 	MaxConnectionsPerIP   int   // more are answered with 429
 	MaxRoomsPerConnection int   // rooms that one connection may be in
 	MaxOutboxBytes        int   // bytes that may wait for one connection's network
+	PushMergeBytes        int   // bytes that gather for one connection until they leave before PushMerge is over
 	MaxMailboxBytes       int   // bytes that other goroutines may have waiting for one shard; then Write returns ErrBackpressure
 
 	// Settings are passed to the library by name, after the fields above: "slow_consumer": "drop-old",
@@ -152,6 +154,7 @@ func (c *Config) settings() ([]setting, error) {
 	duration("idle_timeout", c.IdleTimeout)
 	duration("write_timeout", c.WriteTimeout)
 	duration("close_timeout", c.CloseTimeout)
+	duration("push_merge", c.PushMerge)
 	duration("drain_timeout", c.DrainTimeout)
 	if c.ReadLimit < 0 {
 		return nil, &SettingError{Name: "ReadLimit", Value: strconv.FormatInt(c.ReadLimit, 10), Reason: "must be 0 (the default) or more"}
@@ -160,6 +163,7 @@ func (c *Config) settings() ([]setting, error) {
 	number("max_connections", int64(c.MaxConnections))
 	number("max_connections_per_ip", int64(c.MaxConnectionsPerIP))
 	number("max_outbox_bytes", int64(c.MaxOutboxBytes))
+	number("push_merge_bytes", int64(c.PushMergeBytes))
 	number("max_rooms_per_connection", int64(c.MaxRoomsPerConnection))
 	number("max_mailbox_bytes", int64(c.MaxMailboxBytes))
 	if c.CheckOrigin != nil {

@@ -25,8 +25,11 @@ type Stats struct {
 	AcceptErrors  uint64 // accepts that failed, most often for want of descriptors
 	Refused       uint64 // connections refused because there were too many
 
-	// Bytes that wait to be sent, in all outboxes: what was left when each was last tried. Now.
+	// Bytes that wait to be sent, now: what is left of each outbox after it was tried, and what gathers
+	// (Config.PushMerge).
 	QueueBytes uint64
+	// Calls of the system by which bytes were sent; what leaves together counts once.
+	Sends uint64
 	// Memberships, now: the sum of the rooms' members.
 	Memberships uint64
 	// Bytes of memory of the shard's own structures, now: entries, timers, rooms, read buffer and spare outboxes.
@@ -131,6 +134,7 @@ func (s *Server) Stats() Stats {
 		AcceptErrors:               uint64(native.accept_errors),
 		Refused:                    uint64(native.refused),
 		QueueBytes:                 uint64(native.queue_bytes),
+		Sends:                      uint64(native.sends),
 		Memberships:                uint64(native.memberships),
 		Memory:                     uint64(native.memory),
 		DroppedSlowConsumer:        uint64(native.dropped_slow_consumer),

@@ -12,6 +12,7 @@ pub(crate) use endpoint::{Endpoint, endpoint};
 pub use settings::Setting;
 pub(crate) use trusted::{TrustedProxy, trusted_proxy};
 
+use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -48,6 +49,14 @@ pub const DEFAULT_MAX_OUTBOX_BYTES: usize = 1024 * 1024;
 pub const DEFAULT_MAX_MAILBOX_BYTES: usize = 64 * 1024 * 1024;
 /// With the longest names these rooms cost 1 MiB, as much as the outbox of a connection may hold.
 pub const DEFAULT_MAX_ROOMS_PER_CONNECTION: usize = 1024;
+/// What fills about a dozen packets: from here on, sending costs more for its bytes than for the call.
+pub const DEFAULT_PUSH_MERGE_BYTES: usize = 16 * 1024;
+/// What waits longer than a minute is no longer being merged, but late.
+pub const LONGEST_PUSH_MERGE: Duration = Duration::from_secs(60);
+/// Longest name of a room in bytes.
+pub const LONGEST_ROOM_NAME: usize = 1024;
+/// Rooms that can have a policy of their own: each shard keeps a list of them.
+pub const MOST_ROOM_POLICIES: usize = 1024;
 /// How long a drain waits for outboxes before it cuts.
 pub const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections that the kernel completes before they are accepted: a burst of reconnecting clients.
@@ -197,6 +206,14 @@ pub struct Config {
     pub max_outbox_bytes: usize,
     /// What happens to a push that finds the outbox full.
     pub slow_consumer: SlowConsumer,
+    /// Rooms whose pushes follow another policy than [`slow_consumer`](Config::slow_consumer), by name. See also
+    /// [`set_room_policy`](crate::ServerHandle::set_room_policy).
+    pub room_policies: Vec<(String, SlowConsumer)>,
+    /// Pushes to the same connection gather for up to this time before they are sent together; a reply or a control
+    /// frame takes what has gathered with it, in order. Zero: they leave at the end of the turn.
+    pub push_merge: Duration,
+    /// What gathers for one connection is sent once it has as many bytes.
+    pub push_merge_bytes: usize,
     /// Rooms that one connection may be in. 0: no limit.
     pub max_rooms_per_connection: usize,
     /// Bytes of commands from other threads that may wait for one shard; beyond it calls return
@@ -232,6 +249,9 @@ impl Default for Config {
             max_connections_per_ip: 0,
             max_outbox_bytes: DEFAULT_MAX_OUTBOX_BYTES,
             slow_consumer: SlowConsumer::Close,
+            room_policies: Vec::new(),
+            push_merge: Duration::ZERO,
+            push_merge_bytes: DEFAULT_PUSH_MERGE_BYTES,
             max_rooms_per_connection: DEFAULT_MAX_ROOMS_PER_CONNECTION,
             max_mailbox_bytes: DEFAULT_MAX_MAILBOX_BYTES,
             drain_timeout: DEFAULT_DRAIN_TIMEOUT,
@@ -246,20 +266,27 @@ impl Config {
     /// Sets one setting by its name, from text.
     ///
     /// Durations are `10s`, `500ms`, `1m` or a number of milliseconds; sizes are `64KiB`, `1MiB`, `1GiB` or a number
-    /// of bytes; lists are separated by commas. Dashes and underscores in `name` are the same.
+    /// of bytes; lists are separated by commas. Names are as for [`setting`](Self::setting).
     ///
     /// # Errors
     ///
     /// [`Error::InvalidSetting`] names the setting and the value, also when there is no setting of that name (the
     /// field is then `setting`). The configuration is unchanged.
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
-        let wanted = name.replace('-', "_");
-        let setting = Config::SETTINGS
-            .iter()
-            .find(|setting| setting.name == wanted)
+        let setting = Config::setting(name)
             .ok_or_else(|| Error::setting("setting", name, "no setting has this name"))?;
         (setting.set)(self, value.trim())
             .map_err(|reason| Error::setting(setting.name, value, reason))
+    }
+
+    /// The setting of this name. Dashes and underscores are the same, and a time may be named with its unit
+    /// (`push_merge_ms`).
+    pub fn setting(name: &str) -> Option<&'static Setting> {
+        let wanted = name.replace('-', "_");
+        let time = wanted.strip_suffix("_ms").unwrap_or(&wanted);
+        Config::SETTINGS
+            .iter()
+            .find(|setting| setting.name == wanted || setting.is_time() && setting.name == time)
     }
 
     /// Checks each setting by itself and against the others.
@@ -282,6 +309,12 @@ impl Config {
         range("max_handshake_bytes", self.max_handshake_bytes, least, most)?;
         range("max_outbox_bytes", self.max_outbox_bytes, 1, LARGEST_MESSAGE_SIZE)?;
         range("max_mailbox_bytes", self.max_mailbox_bytes, 1024, usize::MAX)?;
+        range("push_merge_bytes", self.push_merge_bytes, 1, LARGEST_MESSAGE_SIZE)?;
+        if self.push_merge > LONGEST_PUSH_MERGE {
+            let value = format!("{}ms", self.push_merge.as_millis());
+            return Err(Error::setting("push_merge", value, "must be at most a minute"));
+        }
+        self.validate_room_policies()?;
         for address in &self.listen {
             endpoint(address).map_err(|reason| Error::setting("listen", address, reason))?;
         }
@@ -327,6 +360,27 @@ impl Config {
     }
 }
 
+impl Config {
+    fn validate_room_policies(&self) -> Result<()> {
+        let refuse =
+            |value: &str, reason: String| Err(Error::setting("room_policies", value, reason));
+        if self.room_policies.len() > MOST_ROOM_POLICIES {
+            let value = format!("{} rooms", self.room_policies.len());
+            return refuse(&value, format!("must be at most {MOST_ROOM_POLICIES} rooms"));
+        }
+        let mut names = HashSet::new();
+        for (room, _) in &self.room_policies {
+            if room.len() > LONGEST_ROOM_NAME {
+                return refuse(room, format!("a name has at most {LONGEST_ROOM_NAME} bytes"));
+            }
+            if !names.insert(room) {
+                return refuse(room, "the room is named twice".to_owned());
+            }
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -347,8 +401,43 @@ mod tests {
     }
 
     #[test]
+    fn a_time_may_be_named_with_its_unit() {
+        let mut config = Config::default();
+        for (name, value) in
+            [("push_merge_ms", "5"), ("push-merge", "5ms"), ("push-merge-ms", "5ms")]
+        {
+            config.push_merge = Duration::ZERO;
+            config.set(name, value).expect(name);
+            assert_eq!(config.push_merge, Duration::from_millis(5), "{name}");
+        }
+        assert!(
+            Config::setting("shards_ms").is_none() && Config::setting("push_merge_s").is_none()
+        );
+    }
+
+    #[test]
+    fn rooms_have_policies_by_name() {
+        let mut config = Config::default();
+        config.set("room_policies", "news=drop-old, a=b=close,x=drop_new").expect("three rooms");
+        let policies = [SlowConsumer::DropOld, SlowConsumer::Close, SlowConsumer::DropNew];
+        let expected = ["news", "a=b", "x"].map(str::to_owned).into_iter().zip(policies);
+        assert_eq!(config.room_policies, expected.collect::<Vec<_>>());
+        config.validate().expect("valid");
+        for (rooms, wrong) in [("a=close,a=drop-new", "twice"), (&"a".repeat(1025), "1024 bytes")] {
+            let text =
+                if rooms.contains('=') { rooms.to_owned() } else { format!("{rooms}=close") };
+            config.set("room_policies", &text).expect("well formed");
+            let error = config.validate().expect_err("refused").to_string();
+            assert!(error.starts_with("room_policies is") && error.contains(wrong), "{error}");
+        }
+    }
+
+    #[test]
     fn a_wrong_value_is_named_and_changes_nothing() {
         for (name, value) in [
+            ("room_policies", "news"),
+            ("room_policies", "news=wait"),
+            ("push_merge", "soon"),
             ("shards", "many"),
             ("max-message-size", "64 parsecs"),
             ("origin", ""),

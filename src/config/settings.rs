@@ -11,7 +11,8 @@ use super::{
     DEFAULT_HANDSHAKE_TIMEOUT, DEFAULT_LISTEN, DEFAULT_MAX_HANDSHAKE_BYTES,
     DEFAULT_MAX_MAILBOX_BYTES, DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_MAX_OUTBOX_BYTES,
     DEFAULT_MAX_ROOMS_PER_CONNECTION, DEFAULT_PING_INTERVAL, DEFAULT_PONG_TIMEOUT,
-    DEFAULT_UNIX_MODE, DEFAULT_WRITE_TIMEOUT, ForwardedHeader, Origin, SlowConsumer,
+    DEFAULT_PUSH_MERGE_BYTES, DEFAULT_UNIX_MODE, DEFAULT_WRITE_TIMEOUT, ForwardedHeader, Origin,
+    SlowConsumer,
 };
 
 /// One entry of [`Config::SETTINGS`].
@@ -26,6 +27,13 @@ pub struct Setting {
     /// One or two sentences for a person.
     pub help: &'static str,
     pub(super) set: fn(&mut Config, &str) -> Parsed<()>,
+}
+
+impl Setting {
+    /// Whether its value is a time, a number without a unit being milliseconds.
+    pub fn is_time(&self) -> bool {
+        self.unit == "MS"
+    }
 }
 
 impl fmt::Debug for Setting {
@@ -219,15 +227,31 @@ pub(super) const ALL: &[Setting] = &[
         unit: "close|drop-new|drop-old",
         default: || SlowConsumer::Close.to_string(),
         help: "What happens to a push that finds the outbox full: close the connection with 1008, drop the push, or drop the oldest waiting",
+        set: |config, text| values::policy(text).map(|policy| config.slow_consumer = policy),
+    },
+    Setting {
+        name: "room_policies",
+        unit: "ROOM=POLICY,…",
+        default: String::new,
+        help: "Rooms whose pushes follow another policy than slow_consumer",
         set: |config, text| {
-            config.slow_consumer = match text {
-                "close" => SlowConsumer::Close,
-                "drop-new" | "drop_new" => SlowConsumer::DropNew,
-                "drop-old" | "drop_old" => SlowConsumer::DropOld,
-                _ => return Err("must be close, drop-new or drop-old".to_owned()),
-            };
+            config.room_policies = values::pairs(text, values::policy)?;
             Ok(())
         },
+    },
+    Setting {
+        name: "push_merge",
+        unit: "MS",
+        default: || "0".to_owned(),
+        help: "Pushes to the same connection gather for up to this time and leave together; 0 means that they leave at once",
+        set: |config, text| values::duration(text).map(|d| config.push_merge = d),
+    },
+    Setting {
+        name: "push_merge_bytes",
+        unit: "BYTES",
+        default: || values::show_size(DEFAULT_PUSH_MERGE_BYTES),
+        help: "What gathers for one connection leaves once it has as many bytes",
+        set: |config, text| values::size(text).map(|n| config.push_merge_bytes = n),
     },
     Setting {
         name: "max_rooms_per_connection",

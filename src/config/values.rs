@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::SlowConsumer;
+
 /// A value, or what it must be instead.
 pub(super) type Parsed<T> = Result<T, String>;
 
@@ -91,6 +93,26 @@ pub(super) fn list<T>(text: &str, check: fn(&str) -> Parsed<T>) -> Parsed<Vec<St
             Ok(item.to_owned())
         })
         .collect()
+}
+
+/// What stands between commas, each a name and a value behind its last `=`.
+pub(super) fn pairs<T>(text: &str, value: fn(&str) -> Parsed<T>) -> Parsed<Vec<(String, T)>> {
+    let pair = |item: &str| {
+        let (name, text) = item.trim().rsplit_once('=').ok_or("must be NAME=VALUE")?;
+        Ok((name.to_owned(), value(text)?))
+    };
+    let wrong = |item: &str, reason: String| format!("{:?} {reason}", item.trim());
+    let items = text.split(',').filter(|_| !text.is_empty());
+    items.map(|item| pair(item).map_err(|reason| wrong(item, reason))).collect()
+}
+
+pub(super) fn policy(text: &str) -> Parsed<SlowConsumer> {
+    match text {
+        "close" => Ok(SlowConsumer::Close),
+        "drop-new" | "drop_new" => Ok(SlowConsumer::DropNew),
+        "drop-old" | "drop_old" => Ok(SlowConsumer::DropOld),
+        _ => Err("must be close, drop-new or drop-old".to_owned()),
+    }
 }
 
 /// A token of RFC 9110 §5.6.2.

@@ -331,8 +331,6 @@ impl Outbox {
     }
 
     /// Drops every frame that has not begun to leave. Returns how many messages that were.
-    ///
-    /// Nothing may be lent.
     pub(crate) fn drop_unsent(&mut self) -> usize {
         let held = self.streaming.take().map_or(0, |streaming| streaming.held_messages);
         self.rebuild(|_, _| false) + held
@@ -340,8 +338,6 @@ impl Outbox {
 
     /// Drops the oldest whole messages that have not begun to leave until `bytes` are free, or none is left; control
     /// frames and parts of fragmented messages stay. Returns how many messages were dropped.
-    ///
-    /// Nothing may be lent.
     pub(crate) fn drop_oldest(&mut self, bytes: usize) -> usize {
         let mut freed = 0;
         self.rebuild(|first, len| {
@@ -357,6 +353,8 @@ impl Outbox {
         let (mut own, mut partial) = (self.start, self.partial);
         (self.start, self.queued) = (0, 0);
         let mut dropped = 0;
+        // Whether the payload is kept whose header ended the run before.
+        let mut keeps_lent = true;
         for run in runs {
             let piece = match &run {
                 Run::Own(len) => {
@@ -364,14 +362,21 @@ impl Outbox {
                     &bytes[own - len..own]
                 }
                 Run::Shared { frame, sent } => &frame[*sent..],
-                Run::Lent(_) => unreachable!("own_lent was called before"),
+                Run::Lent(range) => {
+                    if keeps_lent {
+                        self.queued += range.len();
+                        self.runs.push_back(run);
+                    }
+                    continue;
+                }
             };
             let mut at = partial.min(piece.len());
             let mut kept_from = 0;
             partial -= at;
             while at < piece.len() {
                 let len = frame::server_frame_len(&piece[at..]);
-                if !keep(piece[at], len) {
+                keeps_lent = keep(piece[at], len);
+                if !keeps_lent {
                     dropped += usize::from(frame::server_frame_is_droppable(piece[at]));
                     self.keep_piece(&run, piece, kept_from..at);
                     kept_from = at + len;

@@ -365,18 +365,76 @@ pub unsafe extern "C" fn wsp_config_set_slow_consumer(
     // SAFETY: by this function's contract.
     unsafe {
         change(config, |config| {
-            config.config.slow_consumer = match policy {
-                WSP_SLOW_CONSUMER_CLOSE => SlowConsumer::Close,
-                WSP_SLOW_CONSUMER_DROP_NEW => SlowConsumer::DropNew,
-                WSP_SLOW_CONSUMER_DROP_OLD => SlowConsumer::DropOld,
-                _ => {
-                    let reason = "must be a WSP_SLOW_CONSUMER_*";
-                    return Err(Failure::argument("policy", policy, reason));
-                }
-            };
+            config.config.slow_consumer = slow_consumer(policy)?;
             Ok(())
         })
     }
+}
+
+/// Checks a policy that C gave.
+pub(super) fn slow_consumer(policy: wsp_slow_consumer) -> Checked<SlowConsumer> {
+    match policy {
+        WSP_SLOW_CONSUMER_CLOSE => Ok(SlowConsumer::Close),
+        WSP_SLOW_CONSUMER_DROP_NEW => Ok(SlowConsumer::DropNew),
+        WSP_SLOW_CONSUMER_DROP_OLD => Ok(SlowConsumer::DropOld),
+        _ => Err(Failure::argument("policy", policy, "must be a WSP_SLOW_CONSUMER_*")),
+    }
+}
+
+/// Gives pushes to a room a policy of their own from the start; `wsp_server_set_room_policy` does so later. Up to 1,024
+/// rooms can have one.
+///
+/// # Errors
+///
+/// - `WSP_STATUS_INVALID_ARGUMENT`: `room` is null or not UTF-8, or `policy` is not a `WSP_SLOW_CONSUMER_*`.
+///
+/// # Safety
+///
+/// - `config` is as for `wsp_config_set`; `room` is null or ends with a NUL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsp_config_add_room_policy(
+    config: *mut wsp_config,
+    room: *const c_char,
+    policy: wsp_slow_consumer,
+) -> wsp_status {
+    let add = |config: &mut wsp_config| {
+        // SAFETY: null or NUL-terminated, by this function's contract.
+        let room = unsafe { text("room", room) }?;
+        config.config.room_policies.push((room.to_owned(), slow_consumer(policy)?));
+        Ok(())
+    };
+    // SAFETY: by this function's contract.
+    unsafe { change(config, add) }
+}
+
+/// Messages to the same connection from other threads, rooms and broadcasts gather for up to this time and leave in one
+/// system call; a reply or a control frame takes what has gathered with it, in order. 0 means that they leave at once.
+/// Default: 0; at most a minute.
+///
+/// # Safety
+///
+/// - `config` is as for `wsp_config_set`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsp_config_set_push_merge_ms(
+    config: *mut wsp_config,
+    ms: u32,
+) -> wsp_status {
+    // SAFETY: by this function's contract.
+    unsafe { assign(config, |config| config.push_merge = time(ms)) }
+}
+
+/// What gathers for one connection leaves once it has as many bytes. Default: 16 KiB; at least 1.
+///
+/// # Safety
+///
+/// - `config` is as for `wsp_config_set`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsp_config_set_push_merge_bytes(
+    config: *mut wsp_config,
+    bytes: usize,
+) -> wsp_status {
+    // SAFETY: by this function's contract.
+    unsafe { assign(config, |config| config.push_merge_bytes = bytes) }
 }
 
 /// Rooms that one connection may be in; 0 means no limit. Default: 1024.

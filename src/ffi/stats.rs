@@ -49,8 +49,11 @@ pub struct wsp_stats {
     /// Connections refused because there were too many, in all or from one address, or because they came from
     /// elsewhere than a trusted proxy.
     pub refused: u64,
-    /// Bytes that wait to be sent, in all outboxes: what was left when each was last tried. Now.
+    /// Bytes that wait to be sent, now: what is left of each outbox after it was tried, and what gathers
+    /// (`wsp_config_set_push_merge_ms`).
     pub queue_bytes: u64,
+    /// Calls of the system by which bytes were sent; what leaves together counts once.
+    pub sends: u64,
     /// Memberships, now: the sum of the rooms' members.
     pub memberships: u64,
     /// Bytes of memory of the shard's own structures, now: entries, timers, rooms, read buffer and spare outboxes.
@@ -164,6 +167,7 @@ impl wsp_stats {
             panics,
             turns,
             queue_bytes,
+            sends,
             memberships,
             memory,
             dropped_slow_consumer,
@@ -218,6 +222,7 @@ impl wsp_stats {
             panics,
             turns,
             queue_bytes,
+            sends,
             memberships,
             memory,
             dropped_slow_consumer,

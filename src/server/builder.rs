@@ -1,6 +1,6 @@
 //! How a server is configured and started.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -233,6 +233,24 @@ impl Builder {
         self
     }
 
+    /// Adds to [`Config::room_policies`].
+    pub fn room_policy(mut self, room: impl Into<String>, policy: SlowConsumer) -> Builder {
+        self.config.room_policies.push((room.into(), policy));
+        self
+    }
+
+    /// See [`Config::push_merge`].
+    pub fn push_merge(mut self, time: Duration) -> Builder {
+        self.config.push_merge = time;
+        self
+    }
+
+    /// See [`Config::push_merge_bytes`].
+    pub fn push_merge_bytes(mut self, bytes: usize) -> Builder {
+        self.config.push_merge_bytes = bytes;
+        self
+    }
+
     /// See [`Config::max_rooms_per_connection`].
     pub fn max_rooms_per_connection(mut self, most: usize) -> Builder {
         self.config.max_rooms_per_connection = most;
@@ -356,7 +374,8 @@ impl Builder {
         let mailboxes = reactors.iter().map(|reactor| Mailbox::new(reactor.waker())).collect();
         let (census, pushes) = (Census::default(), Pushes::default());
         let trust = Trust::new(&config)?;
-        let fleet = Fleet { config, mailboxes, census, trust, pushes };
+        let policies = Mutex::new(config.room_policies.iter().cloned().collect());
+        let fleet = Fleet { config, mailboxes, census, trust, pushes, policies };
         Ok((Arc::new(fleet), reactors, listeners))
     }
 }

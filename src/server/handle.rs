@@ -1,12 +1,13 @@
 //! What any thread can do to a running server.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use socket2::{Socket, Type};
 
+use crate::config::{MOST_ROOM_POLICIES, SlowConsumer};
 use crate::connection::id::ConnId;
 use crate::connection::outbox::{SharedFrame, encode_shared};
 use crate::connection::peer::PeerAddr;
@@ -229,6 +230,39 @@ impl ServerHandle {
         self.fleet.post_each(commands.map(command).collect())?;
         self.fleet.pushes.conns.fetch_add(1, Ordering::Relaxed);
         Ok(queued)
+    }
+
+    /// Gives the pushes to a room a policy of their own, or with `None` that of the
+    /// [server](crate::Config::slow_consumer) again. Concerns what this thread publishes there afterwards. A room without
+    /// members can have one; members that overflow by other pushes meet the policy of those.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::InvalidArgument`]: the room's name is longer than 1024 bytes, or
+    ///   [1,024 rooms](crate::config::MOST_ROOM_POLICIES) have a policy of their own.
+    /// - [`Error::Backpressure`], [`Error::ShutDown`]: as [`publish`](Self::publish).
+    pub fn set_room_policy(&self, room: &str, policy: Option<SlowConsumer>) -> Result<()> {
+        check_room(room)?;
+        // Locked until the shards are told, or two threads could tell them in one order and write it down in the other.
+        let mut policies = self.fleet.policies.lock().unwrap_or_else(PoisonError::into_inner);
+        if policy.is_some() && policies.len() >= MOST_ROOM_POLICIES && !policies.contains_key(room)
+        {
+            let reason = format!("{MOST_ROOM_POLICIES} other rooms have a policy of their own");
+            return Err(Error::argument("room", room, reason));
+        }
+        let name = Arc::<str>::from(room);
+        self.fleet.post_all(None, || Command::RoomPolicy { room: Arc::clone(&name), policy })?;
+        match policy {
+            Some(policy) => policies.insert(room.to_owned(), policy),
+            None => policies.remove(room),
+        };
+        Ok(())
+    }
+
+    /// The policy that a room has of its own.
+    pub fn room_policy(&self, room: &str) -> Option<SlowConsumer> {
+        let policies = self.fleet.policies.lock().unwrap_or_else(PoisonError::into_inner);
+        policies.get(room).copied()
     }
 
     /// Counts the members of a room, on all shards.

@@ -76,6 +76,12 @@ impl Core {
                     share.add(|pushed| pushed.found(&reached, 0));
                 }
             }
+            Command::RoomPolicy { room, policy: Some(policy) } => {
+                self.policies.insert(room, policy);
+            }
+            Command::RoomPolicy { room, policy: None } => {
+                self.policies.remove(&room);
+            }
             Command::Inspect(inspection) => inspection(&View { core: self }),
             Command::Join { id, room } => {
                 if let Some(slot) = self.find(id) {
@@ -115,7 +121,7 @@ impl Core {
     /// Queues a frame for a connection that was there when the call was made.
     fn push_to(&mut self, id: ConnId, frame: &SharedFrame) -> Outcome {
         match self.find_open(id) {
-            Some(slot) => self.push(slot, frame),
+            Some(slot) => self.push(slot, frame, self.fleet.config.slow_consumer),
             None => {
                 self.report_dropped(id, 1, DropReason::Gone);
                 Outcome::Closed

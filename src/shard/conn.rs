@@ -1,5 +1,6 @@
 //! A connection as its handler sees it.
 
+use crate::config::LONGEST_ROOM_NAME;
 use crate::connection::id::ConnId;
 use crate::connection::peer::PeerAddr;
 use crate::error::{Error, Result};
@@ -9,9 +10,6 @@ use crate::protocol::message::Message;
 
 use super::core::Core;
 use super::event::Outlet;
-
-/// Longest name of a room in bytes.
-pub(crate) const MAX_ROOM_NAME: usize = 1024;
 
 /// The connection that a handler is called for.
 ///
@@ -218,7 +216,7 @@ pub(crate) fn check_ping(payload: &[u8]) -> Result<()> {
 }
 
 pub(crate) fn check_room(room: &str) -> Result<()> {
-    if room.len() > MAX_ROOM_NAME {
+    if room.len() > LONGEST_ROOM_NAME {
         let value = format!("{} bytes", room.len());
         return Err(Error::argument("room", value, "a name has at most 1024 bytes"));
     }

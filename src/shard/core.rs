@@ -1,12 +1,13 @@
 //! The state of a shard without its handler: what callbacks act upon while they run.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::config::SlowConsumer;
 use crate::connection::ending::{CloseCause, Dropped, Received};
 use crate::connection::id::ConnId;
 use crate::connection::outbox;
@@ -22,6 +23,7 @@ use crate::registry::rooms::Rooms;
 use super::adopt::Arrival;
 use super::entry::{Entry, Phase};
 use super::mailbox::{Fleet, Mailbox};
+use super::merging::Gathering;
 use super::stats::{Lag, ShardStats};
 
 /// Size of the read buffer of a shard. One read takes what fits, so this is also the read budget of a connection and
@@ -57,6 +59,8 @@ pub(crate) struct Core {
     pub(super) lag: Lag,
     pub(super) entries: Registry<Entry>,
     pub(super) rooms: Rooms,
+    /// Rooms whose pushes follow a policy of their own.
+    pub(super) policies: HashMap<Arc<str>, SlowConsumer>,
     pub(super) wheel: Wheel,
     pub(super) rules: Rules,
     pub(super) stats: ShardStats,
@@ -69,6 +73,7 @@ pub(crate) struct Core {
     pub(super) dirty: Vec<u32>,
     /// Slots that are read in the next turn without being reported (`again.rs`).
     pub(super) again: VecDeque<u32>,
+    pub(super) gathering: VecDeque<Gathering>,
     /// Slots whose connection has ended; they are given back at the end of the turn, so that no event that was
     /// reported for one can meet its next owner.
     pub(super) ended: Vec<u32>,
@@ -95,6 +100,8 @@ impl Core {
             max_message_size: fleet.config.max_message_size,
             stream_fragments: fleet.config.stream_fragments,
         };
+        let policies = fleet.config.room_policies.iter();
+        let policies = policies.map(|(room, policy)| (room.as_str().into(), *policy)).collect();
         Core {
             index,
             fleet,
@@ -106,6 +113,7 @@ impl Core {
             lag: Lag::default(),
             entries: Registry::new(),
             rooms: Rooms::default(),
+            policies,
             wheel: Wheel::new(),
             rules,
             stats: ShardStats::default(),
@@ -114,6 +122,7 @@ impl Core {
             notices: VecDeque::new(),
             dirty: Vec::new(),
             again: VecDeque::new(),
+            gathering: VecDeque::new(),
             ended: Vec::new(),
             outboxes: outbox::Spares::default(),
             partials: message::Spares::default(),

@@ -75,7 +75,8 @@ impl Core {
         // While reading pauses, nothing can be heard of the peer; the write timeout watches it.
         let listening = open && entry.interest.read;
         let quiet_since = entry.last_read.max(entry.last_ping);
-        let waiting = open && entry.queued() > 0;
+        // What has only just been queued, or gathers, has not been offered to the peer yet.
+        let waiting = open && entry.interest.write;
         [
             after(handshake, entry.since, config.handshake_timeout, Due::HandshakeTimeout),
             after(closing, entry.since, config.close_timeout, Due::CloseTimeout),

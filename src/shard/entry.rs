@@ -28,6 +28,8 @@ pub(super) struct Entry {
     pub(super) again: bool,
     /// The peer's end has been reported and is not read yet: there will be no other report.
     pub(super) end_reported: bool,
+    /// Stands in the list of those for which pushes gather.
+    pub(super) gathering: bool,
     /// Our direction has ended.
     pub(super) fin_sent: bool,
     /// The host does not want it to be read for now.
@@ -79,6 +81,7 @@ impl Entry {
             dirty: false,
             again: false,
             end_reported: false,
+            gathering: false,
             fin_sent: false,
             held: false,
             phase: Phase::Handshake(Box::default()),

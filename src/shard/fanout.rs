@@ -22,7 +22,7 @@ impl Core {
             self.fleet.post(id.shard(), command)?;
         } else {
             let slot = self.find_open(id).ok_or(Error::Gone)?;
-            self.push(slot, &frame);
+            self.push(slot, &frame, self.fleet.config.slow_consumer);
         }
         self.fleet.pushes.conns.fetch_add(1, Ordering::Relaxed);
         Ok(())
@@ -64,6 +64,11 @@ impl Core {
         except: Option<ConnId>,
     ) -> Reached {
         let except = except.and_then(|id| self.find(id));
+        let policy = match self.policies.is_empty() {
+            true => None,
+            false => self.policies.get(room).copied(),
+        };
+        let policy = policy.unwrap_or(self.fleet.config.slow_consumer);
         let members = self.rooms.members(room).len();
         let mut reached = Reached { met: members as u64, ..Reached::default() };
         // From the last to the first: a push that ends a connection puts the last member into its place.
@@ -71,7 +76,7 @@ impl Core {
             if let Some(member) = self.rooms.members(room).get(place)
                 && Some(member.slot) != except
             {
-                reached.count(self.push(member.slot, frame));
+                reached.count(self.push(member.slot, frame, policy));
             }
         }
         reached
@@ -98,10 +103,11 @@ impl Core {
         except: Option<ConnId>,
     ) -> Reached {
         let except = except.and_then(|id| self.find(id));
+        let policy = self.fleet.config.slow_consumer;
         let mut reached = Reached::default();
         for slot in 0..self.entries.end() {
             if Some(slot) != except {
-                reached.count(self.push(slot, frame));
+                reached.count(self.push(slot, frame, policy));
             }
         }
         reached

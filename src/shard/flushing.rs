@@ -14,7 +14,10 @@ impl Core {
     pub(super) fn flush_dirty(&mut self, buffer: &[u8]) {
         let mut dirty = std::mem::take(&mut self.dirty);
         for &slot in &dirty {
-            self.flush(slot, buffer);
+            // It may have been flushed since it was listed, and what gathers since then is not due.
+            if self.entries.get(slot).is_some_and(|entry| entry.dirty) {
+                self.flush(slot, buffer);
+            }
         }
         dirty.clear();
         // A flush can list nobody, but its memory is kept.
@@ -47,6 +50,7 @@ impl Core {
                     (offered, transport.write_vectored(slices))
                 }
             };
+            self.stats.sends += 1;
             match result {
                 Ok(sent) => {
                     self.stats.bytes_out += sent as u64;

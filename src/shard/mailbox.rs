@@ -1,11 +1,12 @@
 //! How other threads reach a shard: a mailbox, bounded in bytes, and one wake-up however much is in it.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::config::Config;
+use crate::config::{Config, SlowConsumer};
 use crate::connection::id::ConnId;
 use crate::connection::outbox::SharedFrame;
 use crate::connection::peer::PeerAddr;
@@ -89,6 +90,11 @@ pub(crate) enum Command {
     Nudge {
         id: ConnId,
     },
+    /// Give a room a policy of its own, or take it away.
+    RoomPolicy {
+        room: Arc<str>,
+        policy: Option<SlowConsumer>,
+    },
     /// Look at the shard.
     Inspect(Inspection),
     /// Close everything; cut what is left at the deadline.
@@ -115,7 +121,9 @@ impl Command {
             Command::Publish { frame, .. }
             | Command::Broadcast { frame, .. }
             | Command::Ping { frame, .. } => frame.len(),
-            Command::Join { room, .. } | Command::Leave { room, .. } => room.len(),
+            Command::Join { room, .. }
+            | Command::Leave { room, .. }
+            | Command::RoomPolicy { room, .. } => room.len(),
             Command::Close { reason, .. } => reason.len(),
             _ => 0,
         };
@@ -241,6 +249,8 @@ pub(crate) struct Fleet {
     pub(crate) census: Census,
     pub(crate) trust: Trust,
     pub(crate) pushes: Pushes,
+    /// Rooms that have a policy of their own, as the shards will know them when they have run what was posted.
+    pub(crate) policies: Mutex<HashMap<String, SlowConsumer>>,
 }
 
 impl Fleet {

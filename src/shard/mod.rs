@@ -10,6 +10,7 @@
 //! | `proxied` | who a connection is from that comes through a proxy |
 //! | `core` | the state that all of these act upon |
 //! | `queueing`, `flushing` | outboxes: what goes in, slow consumers; what leaves |
+//! | `merging` | pushes that wait a moment for others |
 //! | `fanout` | from one message to those who get it |
 //! | `closing` | the ends of connections |
 //! | `deadlines` | timers |
@@ -39,6 +40,7 @@ mod flushing;
 pub(crate) mod handler;
 mod holding;
 pub(crate) mod mailbox;
+mod merging;
 mod proxied;
 mod queueing;
 #[cfg(feature = "capi")]
@@ -60,6 +62,7 @@ use self::core::{Core, READ_BUFFER};
 use event::{Batch, Events, Outlet};
 use handler::Handler;
 use mailbox::{Command, Fleet};
+use merging::Gathering;
 use sink::Sink;
 
 /// One event loop and the connections that it owns.
@@ -229,6 +232,7 @@ impl Shard {
         self.ready = ready;
         self.run_commands();
         self.run_timers();
+        self.core.flush_gathered();
         Ok(())
     }
 
@@ -278,7 +282,8 @@ impl Core {
         }
         let timer = self.wheel.next().map(|tick| tick.until(time));
         let drain = self.draining.map(|at| at.saturating_duration_since(Instant::now()));
-        [asked, timer, drain].into_iter().flatten().min()
+        let gathered = self.gathering.front().map(|first| first.due.saturating_sub(time));
+        [asked, timer, drain, gathered].into_iter().flatten().min()
     }
 
     #[cold]
@@ -286,7 +291,9 @@ impl Core {
         self.rare_changed = false;
         self.published_at = self.now;
         let structures = self.entries.footprint() + self.wheel.footprint() + self.rooms.footprint();
-        self.stats.memory = (structures + self.outboxes.kept_bytes() + read_buffer) as u64;
+        let lists = self.gathering.capacity() * size_of::<Gathering>();
+        let memory = structures + lists + self.outboxes.kept_bytes() + read_buffer;
+        self.stats.memory = memory as u64;
         self.stats.memberships = self.rooms.joined() as u64;
         self.mailbox().stats.publish_rare(&self.stats);
     }

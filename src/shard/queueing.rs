@@ -43,9 +43,9 @@ impl Core {
         Ok(())
     }
 
-    /// Queues a frame that others may get too, as [`slow_consumer`](crate::Config::slow_consumer) wants it.
-    pub(super) fn push(&mut self, slot: u32, frame: &SharedFrame) -> Outcome {
-        let (limit, policy) = (self.fleet.config.max_outbox_bytes, self.fleet.config.slow_consumer);
+    /// Queues a frame that others may get too. If the outbox is full, `policy` decides.
+    pub(super) fn push(&mut self, slot: u32, frame: &SharedFrame, policy: SlowConsumer) -> Outcome {
+        let limit = self.fleet.config.max_outbox_bytes;
         let waits = |entry: &Entry| entry.interest.write || entry.lends();
         if let Some(entry) = self.entries.get(slot)
             && entry.queued() + frame.len() > limit
@@ -60,17 +60,16 @@ impl Core {
         let outbox = entry.outbox.get_or_insert_with(|| self.outboxes.take());
         let over = (outbox.load() + frame.len()).saturating_sub(limit);
         if over > 0 && outbox.load() > 0 {
-            // A queue that still points into the read buffer is about to be flushed, and cannot be rearranged before.
             match policy {
                 SlowConsumer::Close => {
-                    let dropped = if outbox.lends() { 0 } else { outbox.drop_unsent() };
+                    let dropped = outbox.drop_unsent();
                     self.drop_messages(slot, dropped + 1, DropReason::SlowConsumer);
                     self.stats.slow_consumers += 1;
                     let reason = "slow consumer";
                     self.fail(slot, close::POLICY, reason, CloseCause::SlowConsumer);
                     return Outcome::Dropped;
                 }
-                SlowConsumer::DropOld if !outbox.lends() => {
+                SlowConsumer::DropOld => {
                     let dropped = outbox.drop_oldest(over);
                     outbox.owes_drain = true;
                     let fits = outbox.load() == 0 || outbox.load() + frame.len() <= limit;
@@ -84,10 +83,10 @@ impl Core {
                     if !fits {
                         self.drop_messages(slot, 1, DropReason::NewRefused);
                     }
-                    self.mark_dirty(slot);
+                    self.after_push(slot);
                     return if fits { Outcome::Queued } else { Outcome::Dropped };
                 }
-                SlowConsumer::DropNew | SlowConsumer::DropOld => {
+                SlowConsumer::DropNew => {
                     outbox.owes_drain = true;
                     self.drop_messages(slot, 1, DropReason::NewRefused);
                     return Outcome::Dropped;
@@ -97,7 +96,7 @@ impl Core {
         outbox.push_shared(frame);
         entry.last_message = self.now;
         self.stats.messages_out += 1;
-        self.mark_dirty(slot);
+        self.after_push(slot);
         Outcome::Queued
     }
 

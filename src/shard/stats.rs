@@ -102,8 +102,11 @@ counters! {
         panics,
         /// Turns of the loop.
         turns,
-        /// Bytes that wait to be sent, in all outboxes: what was left when each was last tried. Now.
+        /// Bytes that wait to be sent, now: what is left of each outbox after it was tried, and what gathers
+        /// ([`Config::push_merge`](crate::Config::push_merge)).
         queue_bytes,
+        /// Calls of the system by which bytes were sent; what leaves together counts once.
+        sends,
     }
     rarely {
         /// Memberships, now: the sum of the rooms' members.

@@ -94,6 +94,14 @@ impl Wire {
         wire
     }
 
+    /// An open connection for a reader that never reads: what the system takes for it is as small as can be.
+    pub fn open_stalled(addr: SocketAddr) -> Wire {
+        let mut wire = Wire::connected(addr, |socket| socket.set_recv_buffer_size(4 * 1024));
+        wire.send(request("/", ""));
+        assert_eq!(wire.answer().status, 101);
+        wire
+    }
+
     /// An open WebSocket connection on `/`.
     pub fn open(server: &Running) -> Wire {
         Wire::open_at(server.addr)

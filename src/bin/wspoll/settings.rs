@@ -58,7 +58,10 @@ pub(crate) fn arguments() -> Vec<Arg> {
             default => default,
         };
         // Once for each item of a list. A second value of anything else is refused where it is parsed.
-        argument(setting.name, setting.unit, &default, setting.help).action(ArgAction::Append)
+        let with_unit = format!("{}-ms", setting.name.replace('_', "-"));
+        argument(setting.name, setting.unit, &default, setting.help)
+            .action(ArgAction::Append)
+            .aliases(setting.is_time().then_some(with_unit))
     });
     let level = DEFAULT_LOG_LEVEL.to_string().to_lowercase();
     let own = [
@@ -169,9 +172,7 @@ impl Settings {
         })?;
         for (key, value) in table.get_ref() {
             let place = format!("{file}:{}", line(key.span().start));
-            let wanted = key.get_ref().replace('-', "_");
-            let name = names()
-                .find(|name| *name == wanted)
+            let name = named(key.get_ref())
                 .ok_or_else(|| format!("{place}: no setting is named {}", key.get_ref()))?;
             let value = plain(value.get_ref()).ok_or_else(|| {
                 let kind = value.get_ref().type_str();
@@ -205,6 +206,12 @@ fn names() -> impl Iterator<Item = &'static str> {
     Config::SETTINGS.iter().map(|setting| setting.name).chain([LOG_LEVEL, MODE])
 }
 
+/// What is meant by a name in the file.
+fn named(name: &str) -> Option<&'static str> {
+    let setting = Config::setting(name).map(|setting| setting.name);
+    setting.or_else(|| (name.replace('-', "_") == LOG_LEVEL).then_some(LOG_LEVEL))
+}
+
 /// The variables that are ours, with text in them. One that we do not know is likely misspelt, and is said.
 fn variables(
     environment: impl Iterator<Item = (OsString, OsString)>,
@@ -212,19 +219,27 @@ fn variables(
     let mut ours = Vec::new();
     for (name, value) in environment {
         let Some(name) = name.to_str().filter(|name| name.starts_with("WSPOLL_")) else { continue };
-        let known = names().chain([CONFIG]).any(|known| variable(known) == name);
-        if !known {
+        let Some(known) = names().chain([CONFIG]).find(|known| is_variable_of(name, known)) else {
             if !name.starts_with(TEST_VARIABLES) {
                 eprintln!("wspoll: variable {name} names no setting and is ignored");
             }
-        } else if !value.is_empty() {
+            continue;
+        };
+        if !value.is_empty() {
             let value = value
                 .into_string()
                 .map_err(|value| format!("{value:?} is not UTF-8 (variable {name})"))?;
-            ours.push((name.to_owned(), value));
+            ours.push((variable(known), value));
         }
     }
     Ok(ours)
+}
+
+/// Whether a variable sets this setting; that of a time may say its unit.
+fn is_variable_of(name: &str, setting: &str) -> bool {
+    let wanted = variable(setting);
+    let is_time = Config::setting(setting).is_some_and(|setting| setting.is_time());
+    name == wanted || is_time && name.strip_suffix("_MS") == Some(&wanted)
 }
 
 /// A value of the file as the text that [`Config::set`] takes; none for what no setting is: a table, a float, a date.
