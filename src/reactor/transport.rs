@@ -128,11 +128,10 @@ mod system {
         socket.send_vectored_with_flags(slices, NO_SIGNAL)
     }
 
-    #[cfg(any(target_os = "freebsd", target_os = "dragonfly"))]
+    /// Each system's MSG_NOSIGNAL.
+    #[cfg(target_os = "freebsd")]
     const NO_SIGNAL: i32 = 0x20000;
-    #[cfg(target_os = "netbsd")]
-    const NO_SIGNAL: i32 = 0x800;
-    #[cfg(target_os = "openbsd")]
+    #[cfg(any(target_os = "dragonfly", target_os = "netbsd", target_os = "openbsd"))]
     const NO_SIGNAL: i32 = 0x400;
     /// Apple's systems have a socket option instead, Windows has no signals.
     #[cfg(not(any(
