@@ -652,7 +652,7 @@ fn a_handler_in_hosted_mode_is_an_error() {
     assert!(matches!(started.err(), Some(Error::InvalidSetting(_))));
 }
 
-#[cfg(unix)]
+#[cfg(all(unix, not(polling_test_poll_backend)))]
 #[test]
 fn a_shards_descriptor_is_readable_when_a_turn_has_something_to_do() {
     use std::os::fd::AsFd;
@@ -749,7 +749,7 @@ fn a_paused_connection_is_not_read_until_it_is_resumed() {
 
 #[test]
 #[cfg_attr(
-    not(any(target_os = "linux", target_os = "android", windows)),
+    any(wspoll_edge, not(any(target_os = "linux", target_os = "android", windows))),
     ignore = "kqueue tells of a reset only with reading or writing, so it is noticed when reading goes on"
 )]
 fn a_paused_connection_whose_peer_resets_it_ends() {

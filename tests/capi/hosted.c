@@ -108,7 +108,7 @@ static void known(wsp_server *server, wsp_conn_id conn, const int *word) {
 /* The shard's descriptor says that there is something to do. */
 static void readable(wsp_server *server) {
     wsp_fd fd;
-#ifdef _WIN32
+#ifdef NEITHER_EPOLL_NOR_KQUEUE
     CHECK(wsp_server_shard_fd(server, 0, &fd) == WSP_STATUS_UNSUPPORTED);
 #else
     struct pollfd watched = {0};

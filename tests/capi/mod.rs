@@ -56,6 +56,12 @@ const LINK: (&str, &[&str]) = ("libwspoll.a", &["-pthread", "-lm"]);
 const MACHINE: &[&str] =
     if cfg!(all(target_arch = "x86", target_os = "linux")) { &["-m32"] } else { &[] };
 
+/// Tells the programs of tests/capi that pollers have no edge mode and shards no descriptor.
+const SYSTEM: &[&str] = match cfg!(any(windows, polling_test_poll_backend)) {
+    true => &["-DNEITHER_EPOLL_NOR_KQUEUE"],
+    false => &[],
+};
+
 /// A program in C, or in C++.
 pub struct Program<'a> {
     pub source: PathBuf,
@@ -90,6 +96,7 @@ impl Program<'_> {
         let program = libraries().join(file);
         let output = Command::new(compiler)
             .args(MACHINE)
+            .args(SYSTEM)
             .args(self.flags)
             .args(STRICT)
             .arg("-I")
