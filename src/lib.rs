@@ -24,7 +24,8 @@
 //! Each core runs one poller over the connections that it owns: a [`Handler`] is called on that thread, and what it
 //! sends leaves when it returns. Any other thread acts through a [`ServerHandle`]. A host that wants to drive the
 //! loops itself starts the server in hosted mode ([`Builder::start_hosted`]) and gets events in batches
-//! ([`Shard::turn`]).
+//! ([`Shard::turn`]). Tasks of any executor have [`Connection`]s to await, each between two bounded queues
+//! ([`Builder::start_async`]). `examples/` has the same four programs with a handler and with tasks.
 //!
 //! The layers, each of which imports only what stands above it: `protocol` (RFC 6455 without sockets), `connection`
 //! (one peer), `reactor` (the system's poller, timers, sockets), `registry` (ids and rooms), `shard` (the loop),
