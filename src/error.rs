@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 /// The result of a fallible call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -24,6 +25,12 @@ pub enum Error {
     InvalidArgument(Box<InvalidSetting>),
     /// The operating system refused, at `doing` (such as `listening on 127.0.0.1:80`).
     Io(Box<IoContext>),
+    /// Something took longer than it may.
+    TimedOut(Box<TimedOut>),
+    /// A server answered a client's handshake with something else than 101.
+    Refused(Box<Refused>),
+    /// A server's answer to a client's handshake is not one of RFC 6455.
+    BadHandshake(Box<BadHandshake>),
 }
 
 /// Which field was wrong, what it held, and what it may hold.
@@ -44,6 +51,37 @@ pub struct IoContext {
     pub doing: String,
     /// What the system said.
     pub source: io::Error,
+}
+
+/// What took longer than it may.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimedOut {
+    /// What was being done (`connecting to 127.0.0.1:80`).
+    pub doing: String,
+    /// How long it may take.
+    pub limit: Duration,
+}
+
+/// What a server answered instead of letting a client in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// What was asked for.
+    pub url: String,
+    /// The status, such as 403.
+    pub status: u16,
+    /// The header fields, in their order.
+    pub headers: Vec<(String, String)>,
+    /// The beginning of the body, at most 1 KiB; what is not UTF-8 is replaced.
+    pub body: String,
+}
+
+/// What is wrong with a server's answer to the handshake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadHandshake {
+    /// What was asked for.
+    pub url: String,
+    /// What is wrong.
+    pub reason: String,
 }
 
 impl Error {
@@ -71,6 +109,14 @@ impl Error {
     }
 }
 
+#[cfg(feature = "client")]
+impl TimedOut {
+    /// The error that `doing` something took longer than `limit`.
+    pub(crate) fn error(doing: impl Into<String>, limit: Duration) -> Error {
+        Error::TimedOut(Box::new(TimedOut { doing: doing.into(), limit }))
+    }
+}
+
 fn invalid(
     field: &'static str,
     value: impl fmt::Display,
@@ -89,6 +135,15 @@ impl fmt::Display for Error {
                 write!(f, "{} is {:?}: {}", e.field, e.value, e.reason)
             }
             Error::Io(e) => write!(f, "{}: {}", e.doing, e.source),
+            Error::TimedOut(e) => write!(f, "{}: not done after {:?}", e.doing, e.limit),
+            Error::Refused(e) => {
+                write!(f, "{} answered {}", e.url, e.status)?;
+                match e.body.lines().next() {
+                    Some(line) if !line.is_empty() => write!(f, ": {line}"),
+                    _ => Ok(()),
+                }
+            }
+            Error::BadHandshake(e) => write!(f, "{} answered wrongly: {}", e.url, e.reason),
         }
     }
 }

@@ -29,8 +29,10 @@
 //!
 //! The layers, each of which imports only what stands above it: `protocol` (RFC 6455 without sockets), `connection`
 //! (one peer), `reactor` (the system's poller, timers, sockets), `registry` (ids and rooms), `shard` (the loop),
-//! `server`.
+//! `server`. Beside them stands [`client`] (feature `client`), which needs none of those below `protocol`.
 
+#[cfg(feature = "client")]
+pub mod client;
 pub mod config;
 mod connection;
 mod error;
@@ -43,12 +45,14 @@ mod registry;
 mod server;
 mod shard;
 
+#[cfg(feature = "client")]
+pub use client::Client;
 pub use config::{Config, ForwardedHeader, Origin, Setting, SlowConsumer};
 pub use connection::ending::{Close, CloseCause, DropReason, Dropped, Ended};
 pub use connection::id::ConnId;
 pub use connection::peer::PeerAddr;
 pub use connection::request::{Request, Response, Upgrade};
-pub use error::{Error, InvalidSetting, IoContext, Result};
+pub use error::{BadHandshake, Error, InvalidSetting, IoContext, Refused, Result, TimedOut};
 pub use protocol::message::{Fragment, Message};
 pub use protocol::owned::MessageBuf;
 pub use server::{

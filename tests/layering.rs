@@ -18,7 +18,17 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("client", &["error", "config", "protocol"]),
     (
         "ffi",
-        &["error", "config", "protocol", "connection", "reactor", "registry", "shard", "server"],
+        &[
+            "error",
+            "config",
+            "protocol",
+            "connection",
+            "reactor",
+            "registry",
+            "shard",
+            "server",
+            "client",
+        ],
     ),
 ];
 

@@ -10,9 +10,10 @@ use std::thread;
 use crate::error::Error;
 
 use super::status::{
-    WSP_STATUS_BACKPRESSURE, WSP_STATUS_GONE, WSP_STATUS_INVALID_ARGUMENT,
-    WSP_STATUS_INVALID_SETTING, WSP_STATUS_IO, WSP_STATUS_OK, WSP_STATUS_PANIC,
-    WSP_STATUS_SHUT_DOWN, WSP_STATUS_UNSUPPORTED, WSP_STATUS_WRONG_THREAD, remember, wsp_status,
+    WSP_STATUS_BACKPRESSURE, WSP_STATUS_BAD_HANDSHAKE, WSP_STATUS_GONE,
+    WSP_STATUS_INVALID_ARGUMENT, WSP_STATUS_INVALID_SETTING, WSP_STATUS_IO, WSP_STATUS_OK,
+    WSP_STATUS_PANIC, WSP_STATUS_REFUSED, WSP_STATUS_SHUT_DOWN, WSP_STATUS_TIMED_OUT,
+    WSP_STATUS_UNSUPPORTED, WSP_STATUS_WRONG_THREAD, remember, wsp_status,
 };
 
 /// Why an exported function fails.
@@ -62,6 +63,9 @@ pub(super) fn status_of(error: &Error) -> wsp_status {
         Error::InvalidSetting(_) => WSP_STATUS_INVALID_SETTING,
         Error::InvalidArgument(_) => WSP_STATUS_INVALID_ARGUMENT,
         Error::Io(_) => WSP_STATUS_IO,
+        Error::TimedOut(_) => WSP_STATUS_TIMED_OUT,
+        Error::Refused(_) => WSP_STATUS_REFUSED,
+        Error::BadHandshake(_) => WSP_STATUS_BAD_HANDSHAKE,
     }
 }
 

@@ -28,6 +28,12 @@ pub const WSP_STATUS_PANIC: wsp_status = 7;
 pub const WSP_STATUS_UNSUPPORTED: wsp_status = 8;
 /// Only the thread that drives the shard may make this call.
 pub const WSP_STATUS_WRONG_THREAD: wsp_status = 9;
+/// It took longer than it may, or than the caller wanted to wait. Nothing was done.
+pub const WSP_STATUS_TIMED_OUT: wsp_status = 10;
+/// A server refused a client's handshake. The message tells its HTTP status and the first line of its answer.
+pub const WSP_STATUS_REFUSED: wsp_status = 11;
+/// A server's answer to a client's handshake is not one of RFC 6455. The message tells what is wrong with it.
+pub const WSP_STATUS_BAD_HANDSHAKE: wsp_status = 12;
 
 /// The name of a status, such as `"WSP_STATUS_GONE"`; `"WSP_STATUS_?"` for a number that is none. Static.
 #[unsafe(no_mangle)]
@@ -43,6 +49,9 @@ pub extern "C" fn wsp_status_name(status: wsp_status) -> *const c_char {
         WSP_STATUS_PANIC => c"WSP_STATUS_PANIC",
         WSP_STATUS_UNSUPPORTED => c"WSP_STATUS_UNSUPPORTED",
         WSP_STATUS_WRONG_THREAD => c"WSP_STATUS_WRONG_THREAD",
+        WSP_STATUS_TIMED_OUT => c"WSP_STATUS_TIMED_OUT",
+        WSP_STATUS_REFUSED => c"WSP_STATUS_REFUSED",
+        WSP_STATUS_BAD_HANDSHAKE => c"WSP_STATUS_BAD_HANDSHAKE",
         _ => c"WSP_STATUS_?",
     };
     name.as_ptr()
