@@ -20,6 +20,9 @@
  * as a batch. Both have the same events, wsp_event, and the same calls, wsp_server_*. A connection is known by its
  * wsp_conn_id: a number that is never used again, so one kept too long meets WSP_STATUS_GONE and nobody else.
  *
+ * CLIENTS. A wsp_client is the other end: a connection to a server, kept alive, and made anew when it is lost if that is
+ * wanted. It has no callbacks: wsp_client_recv waits for its events, wsp_client_group_wait for those of many clients.
+ *
  * THREADS. Calls upon a server may be made from any thread and from inside callbacks; none of them blocks but
  * wsp_server_poll, wsp_server_stop and wsp_server_free. Where something is allowed on certain threads only, its comment
  * says so. A wsp_config, a wsp_response and a wsp_stream belong to one thread at a time. Calls for one connection are
@@ -62,6 +65,35 @@ extern "C" {
 /* -----------------------------------------------------------------------------------------------
  * Handles: what they stand for is the library's business.
  * ----------------------------------------------------------------------------------------------- */
+
+/**
+ * A client: one connection at a time to a server, kept alive, and made anew where its configuration
+ * says so.
+ *
+ * Its events are received by `wsp_client_recv`; there are no callbacks. What is behind all clients
+ * of a process runs on one thread of the library's, which starts with the first client and stays.
+ *
+ * Every function may be called from any thread at any time, but `wsp_client_recv` by one thread at
+ * a time, because it ends the life of the last event.
+ */
+typedef struct wsp_client wsp_client;
+
+/**
+ * Settings of a client, all with defaults that are meant for use. Belongs to one thread at a time;
+ * a client copies what it needs, so one configuration may start many and be freed at once.
+ *
+ * The values are checked by `wsp_client_config_check` and when a client starts. Times are
+ * milliseconds, sizes bytes; 0 means *no limit* or *never* where a setter does not say otherwise.
+ */
+typedef struct wsp_client_config wsp_client_config;
+
+/**
+ * Tells of which clients something has changed, so that one thread can serve many. Each client that
+ * was told of it (`wsp_client_config_set_group`) waits in it at most once.
+ *
+ * May be used from any thread; `wsp_client_group_wait` by one at a time.
+ */
+typedef struct wsp_client_group wsp_client_group;
 
 /**
  * Settings of a server, all with defaults that are meant for use. Belongs to one thread at a time;
@@ -141,6 +173,18 @@ typedef int32_t wsp_status;
 #define WSP_STATUS_UNSUPPORTED 8
 /** Only the thread that drives the shard may make this call. */
 #define WSP_STATUS_WRONG_THREAD 9
+/** It took longer than it may, or than the caller wanted to wait. Nothing was done. */
+#define WSP_STATUS_TIMED_OUT 10
+/**
+ * A server refused a client's handshake. The message tells its HTTP status and the first line of
+ * its answer.
+ */
+#define WSP_STATUS_REFUSED 11
+/**
+ * A server's answer to a client's handshake is not one of RFC 6455. The message tells what is wrong
+ * with it.
+ */
+#define WSP_STATUS_BAD_HANDSHAKE 12
 
 /**
  * The name of a status, such as `"WSP_STATUS_GONE"`; `"WSP_STATUS_?"` for a number that is none.
@@ -2025,6 +2069,473 @@ wsp_status wsp_server_stats(const wsp_server *server, wsp_stats *stats);
 wsp_status wsp_server_shard_stats(const wsp_server *server,
                                   uint32_t shard,
                                   wsp_stats *stats);
+
+
+/* -----------------------------------------------------------------------------------------------
+ * Client configuration: what a client is told before it connects.
+ * ----------------------------------------------------------------------------------------------- */
+
+/** Makes a configuration of defaults. `wsp_client_config_free` frees it. */
+wsp_client_config *wsp_client_config_new(void);
+
+/**
+ * Frees a configuration. Null is ignored.
+ *
+ * The caller sees to it that:
+ * - `config` is null, or came from `wsp_client_config_new` and is not used again.
+ */
+void wsp_client_config_free(wsp_client_config *config);
+
+/**
+ * Checks every setting by itself and against the others, as the start of a client does.
+ *
+ * Errors:
+ * - `WSP_STATUS_INVALID_SETTING`: the message names the first wrong setting, its value and what is
+ *   wrong with it.
+ *
+ * The caller sees to it that:
+ * - `config` is null, or came from `wsp_client_config_new` and is not changed by another thread.
+ */
+wsp_status wsp_client_config_check(const wsp_client_config *config);
+
+/**
+ * Sends one more header field with the request, such as `"Authorization"`; `"Host"` replaces the
+ * one of the URL.
+ *
+ * The caller sees to it that:
+ * - `config` is null, or came from `wsp_client_config_new` and is not used by another thread.
+ * - `name` and `value` are null or end with a NUL.
+ */
+wsp_status wsp_client_config_add_header(wsp_client_config *config,
+                                        const char *name,
+                                        const char *value);
+
+/**
+ * Offers one more subprotocol, after those that were added before. The server need not choose one;
+ * which, is the payload of `WSP_CLIENT_EVENT_CONNECTED`.
+ *
+ * The caller sees to it that:
+ * - `config` is as for `wsp_client_config_add_header`; `name` is null or ends with a NUL.
+ */
+wsp_status wsp_client_config_add_subprotocol(wsp_client_config *config,
+                                             const char *name);
+
+/**
+ * Names the page that the client speaks for, in the field `Origin`. Default: none, as programs do
+ * that are no browsers.
+ *
+ * The caller sees to it that:
+ * - `config` is as for `wsp_client_config_add_header`; `origin` is null or ends with a NUL.
+ */
+wsp_status wsp_client_config_set_origin(wsp_client_config *config,
+                                        const char *origin);
+
+/**
+ * Sends one more message first on every connection, before all that waits: to log in, to join rooms
+ * again. Copies the payload.
+ *
+ * Errors:
+ * - `WSP_STATUS_INVALID_ARGUMENT`: `data` is null with `len > 0`, `kind` is unknown, or text is not
+ *   UTF-8.
+ *
+ * The caller sees to it that:
+ * - `config` is as for `wsp_client_config_add_header`; `data` is null or readable for `len` bytes.
+ */
+wsp_status wsp_client_config_add_greeting(wsp_client_config *config,
+                                          wsp_message_kind kind,
+                                          const uint8_t *data,
+                                          size_t len);
+
+/**
+ * Has `wsp_client_group_wait` report the clients of this configuration by `token`, a number of the
+ * caller's. Set another token for each. The group may be freed before its clients.
+ *
+ * The caller sees to it that:
+ * - `config` is as for `wsp_client_config_add_header`.
+ * - `group` is null, or came from `wsp_client_group_new` and is not yet freed.
+ */
+wsp_status wsp_client_config_set_group(wsp_client_config *config,
+                                       const wsp_client_group *group,
+                                       uint64_t token);
+
+/**
+ * From looking up the name to the end of the handshake. Default: 10 s.
+ *
+ * The caller sees to it that:
+ * - `config` is as for `wsp_client_config_add_header`.
+ */
+wsp_status wsp_client_config_set_connect_timeout_ms(wsp_client_config *config,
+                                                    uint32_t timeout_ms);
+
+/**
+ * A connection of which the server takes no byte for this long is cut. Default: 10 s.
+ *
+ * The caller sees to it that:
+ * - `config` is as for `wsp_client_config_add_header`.
+ */
+wsp_status wsp_client_config_set_write_timeout_ms(wsp_client_config *config,
+                                                  uint32_t timeout_ms);
+
+/**
+ * How long the server has to answer our close frame, and then to close the stream. Default: 5 s;
+ * not 0.
+ *
+ * The caller sees to it that:
+ * - `config` is as for `wsp_client_config_add_header`.
+ */
+wsp_status wsp_client_config_set_close_timeout_ms(wsp_client_config *config,
+                                                  uint32_t timeout_ms);
+
+/**
+ * A ping is sent when nothing came from the server for this long, and again after as long. Default:
+ * 54 s.
+ *
+ * The caller sees to it that:
+ * - `config` is as for `wsp_client_config_add_header`.
+ */
+wsp_status wsp_client_config_set_ping_interval_ms(wsp_client_config *config,
+                                                  uint32_t interval_ms);
+
+/**
+ * A connection on which nothing came from the server for this long is dead; longer than the ping
+ * interval. A client that is not received from listens to nobody, and that time does not count.
+ * Default: 60 s.
+ *
+ * The caller sees to it that:
+ * - `config` is as for `wsp_client_config_add_header`.
+ */
+wsp_status wsp_client_config_set_pong_timeout_ms(wsp_client_config *config,
+                                                 uint32_t timeout_ms);
+
+/**
+ * Largest message taken, fragments added up; a larger one ends the connection with 1009. Default: 1
+ * MiB. 0 takes empty messages only.
+ *
+ * The caller sees to it that:
+ * - `config` is as for `wsp_client_config_add_header`.
+ */
+wsp_status wsp_client_config_set_max_message_size(wsp_client_config *config,
+                                                  size_t bytes);
+
+/**
+ * Bytes that may wait to be sent; then `wsp_client_send` waits. No message may be larger. Default:
+ * 1 MiB; not 0.
+ *
+ * The caller sees to it that:
+ * - `config` is as for `wsp_client_config_add_header`.
+ */
+wsp_status wsp_client_config_set_max_outbox_bytes(wsp_client_config *config,
+                                                  size_t bytes);
+
+/**
+ * Bytes that may wait for `wsp_client_recv`; then nothing is read, and the server is held up by the
+ * network. One message may exceed it. Default: 4 MiB; not 0.
+ *
+ * The caller sees to it that:
+ * - `config` is as for `wsp_client_config_add_header`.
+ */
+wsp_status wsp_client_config_set_max_inbox_bytes(wsp_client_config *config,
+                                                 size_t bytes);
+
+/**
+ * Makes a new connection whenever one is lost or could not be made, whatever the reason, until the
+ * client is closed: after delays that are drawn between the least and three times the last one, and
+ * never longer than the most.
+ *
+ * The caller sees to it that:
+ * - `config` is as for `wsp_client_config_add_header`.
+ */
+wsp_status wsp_client_config_set_reconnect(wsp_client_config *config,
+                                           uint32_t least_delay_ms,
+                                           uint32_t most_delay_ms);
+
+/**
+ * After a connection that lasted this long, delays and attempts begin anew. Default: 10 s. Switches
+ * reconnecting on, with delays of 500 ms to 30 s where `wsp_client_config_set_reconnect` has set no
+ * others.
+ *
+ * The caller sees to it that:
+ * - `config` is as for `wsp_client_config_add_header`.
+ */
+wsp_status wsp_client_config_set_reconnect_stable_ms(wsp_client_config *config,
+                                                     uint32_t stable_ms);
+
+/**
+ * Ends the client after so many tries without a connection that lasted; 0, the default, means no
+ * limit. Switches reconnecting on, as `wsp_client_config_set_reconnect_stable_ms` does.
+ *
+ * The caller sees to it that:
+ * - `config` is as for `wsp_client_config_add_header`.
+ */
+wsp_status wsp_client_config_set_reconnect_attempts(wsp_client_config *config,
+                                                    uint32_t attempts);
+
+
+/* -----------------------------------------------------------------------------------------------
+ * Client events: what happens to a client.
+ * ----------------------------------------------------------------------------------------------- */
+
+/**
+ * What happened to a client. A later minor version may add kinds: ignore those that you do not
+ * know.
+ */
+typedef uint32_t wsp_client_event_kind;
+
+/**
+ * A connection is open: the first, or another one. `data` and `len` are the subprotocol that the
+ * server chose, if any.
+ */
+#define WSP_CLIENT_EVENT_CONNECTED 1
+/** A message came: `data`, `len`, and `WSP_EVENT_FLAG_TEXT` if it is text. */
+#define WSP_CLIENT_EVENT_MESSAGE 2
+/** The answer to `wsp_client_ping` came: `data` and `len` are the ping's payload. */
+#define WSP_CLIENT_EVENT_PONG 3
+/**
+ * A connection has ended, or could not be made: `cause`, `code` and `message` say how, `data` and
+ * `len` are the reason in the server's close frame. With `retry_in_ms` -1 the client has ended, and
+ * nothing follows.
+ */
+#define WSP_CLIENT_EVENT_DISCONNECTED 4
+/** Disconnected: for something that this header does not know. */
+#define WSP_CLIENT_CAUSE_OTHER 0
+/**
+ * Disconnected: there was no connection. `status` says why, as `wsp_client_connect` would;
+ * `http_status` what the server answered, if it refused.
+ */
+#define WSP_CLIENT_CAUSE_NOT_CONNECTED 1
+/** Disconnected: the server closed. */
+#define WSP_CLIENT_CAUSE_SERVER 2
+/** Disconnected: the client closed. */
+#define WSP_CLIENT_CAUSE_CLIENT 3
+/** Disconnected: the server broke the protocol, or sent a message that is too large. */
+#define WSP_CLIENT_CAUSE_VIOLATION 4
+/** Disconnected: nothing came from the server for the pong timeout. */
+#define WSP_CLIENT_CAUSE_PONG_TIMEOUT 5
+/** Disconnected: the server took nothing for the write timeout. */
+#define WSP_CLIENT_CAUSE_WRITE_TIMEOUT 6
+/** Disconnected: the server did not answer our close frame in time. */
+#define WSP_CLIENT_CAUSE_CLOSE_TIMEOUT 7
+/** Disconnected: the stream ended without a close frame. */
+#define WSP_CLIENT_CAUSE_END_OF_STREAM 8
+/** Disconnected: the stream failed. */
+#define WSP_CLIENT_CAUSE_LOST 9
+/** Disconnected: a bug in the library. */
+#define WSP_CLIENT_CAUSE_PANIC 10
+
+/**
+ * Something that happened to a client. Its size and layout are part of the ABI and do not change
+ * within a major version.
+ */
+typedef struct wsp_client_event {
+    /** A `WSP_CLIENT_EVENT_*`. */
+    wsp_client_event_kind kind;
+    /** `WSP_EVENT_FLAG_*`, or-ed. */
+    uint32_t flags;
+    /** Payload, subprotocol or reason. Never null. */
+    const uint8_t *data;
+    /** Its length in bytes. */
+    size_t len;
+    /** Disconnected: what happened in words, for a person to read. Otherwise null. */
+    const char *message;
+    /** Disconnected: milliseconds until the next connection is tried, or -1. Otherwise 0. */
+    int64_t retry_in_ms;
+    /** Disconnected: why there was no connection. Otherwise `WSP_STATUS_OK`. */
+    wsp_status status;
+    /** Disconnected: a `WSP_CLIENT_CAUSE_*`. Otherwise 0. */
+    uint16_t cause;
+    /**
+     * Disconnected: the code of the server's close frame, 1005 if it had none, 1006 if none came.
+     * Otherwise 0.
+     */
+    uint16_t code;
+    /** Disconnected: the HTTP status by which the server refused. Otherwise 0. */
+    uint16_t http_status;
+    /** Zero. */
+    uint16_t reserved[3];
+} wsp_client_event;
+
+
+/* -----------------------------------------------------------------------------------------------
+ * Clients: connections to a server.
+ * ----------------------------------------------------------------------------------------------- */
+
+/**
+ * Connects to `url`, `"ws://HOST[:PORT][/PATH][?QUERY]"` or on Unix
+ * `"unix:/path/of/socket[:/PATH]"`, and writes the client to `*client`. Blocks until the handshake
+ * is done, at most for the configuration's connect timeout. `config` may be null for defaults. The
+ * first event is `WSP_CLIENT_EVENT_CONNECTED`. `wsp_client_free` frees the client.
+ *
+ * Errors:
+ * Also of a client that reconnects, the first try decides; `wsp_client_start` goes on.
+ *
+ * - `WSP_STATUS_IO`: the name has no address, or nobody listens there; the message tells which.
+ * - `WSP_STATUS_TIMED_OUT`: the connect timeout is over; the message tells what was being done.
+ * - `WSP_STATUS_REFUSED`: the server answered with another HTTP status than 101; the message tells
+ *   it.
+ * - `WSP_STATUS_BAD_HANDSHAKE`: the server does not speak WebSocket as it should.
+ * - `WSP_STATUS_INVALID_ARGUMENT`: an argument is null, or the URL is none; `wss://` is none yet.
+ * - `WSP_STATUS_INVALID_SETTING`: the configuration has a value that it cannot have.
+ *
+ * The caller sees to it that:
+ * - `url` is null or ends with a NUL.
+ * - `config` is null, or came from `wsp_client_config_new` and is not changed by another thread.
+ * - `client` is null or writable.
+ */
+wsp_status wsp_client_connect(const char *url,
+                              const wsp_client_config *config,
+                              wsp_client **client);
+
+/**
+ * Begins to connect, as `wsp_client_connect` does, and returns at once. What comes of it are the
+ * client's first events.
+ *
+ * Errors:
+ * - `WSP_STATUS_INVALID_ARGUMENT`, `WSP_STATUS_INVALID_SETTING`: as `wsp_client_connect`.
+ * - `WSP_STATUS_IO`: the system gives no thread.
+ *
+ * The caller sees to it that:
+ * - As `wsp_client_connect`.
+ */
+wsp_status wsp_client_start(const char *url,
+                            const wsp_client_config *config,
+                            wsp_client **client);
+
+/**
+ * Frees a client. Null is ignored. One that has not ended closes with 1000 in the background: what
+ * was sent still leaves, for at most the close timeout, unless the process ends first. To know that
+ * it has left, call `wsp_client_close` before.
+ *
+ * The caller sees to it that:
+ * - `client` is null, or came from `wsp_client_connect` or `wsp_client_start` and is not used again
+ *   by any thread.
+ */
+void wsp_client_free(wsp_client *client);
+
+/**
+ * Sends a message. Copies the payload. Waits while the outbox is full, for at most `timeout_ms`: 0
+ * never waits, negative waits for ever. Success means queued; with reconnecting that is possible
+ * also between connections.
+ *
+ * Errors:
+ * - `WSP_STATUS_BACKPRESSURE`: the outbox is full, and `timeout_ms` is 0.
+ * - `WSP_STATUS_TIMED_OUT`: the outbox stayed full.
+ * - `WSP_STATUS_GONE`: the client has ended or is closing.
+ * - `WSP_STATUS_INVALID_ARGUMENT`: `client` is null, `data` is null with `len > 0`, `kind` is
+ *   unknown, text is not UTF-8, or the message is larger than the outbox's bound.
+ *
+ * The caller sees to it that:
+ * - `client` is null or live; `data` is null or readable for `len` bytes.
+ */
+wsp_status wsp_client_send(const wsp_client *client,
+                           wsp_message_kind kind,
+                           const uint8_t *data,
+                           size_t len,
+                           int32_t timeout_ms);
+
+/**
+ * Sends a ping, after what waits, with a payload of at most 125 bytes. The answer is a
+ * `WSP_CLIENT_EVENT_PONG`. Never waits.
+ *
+ * Errors:
+ * - `WSP_STATUS_BACKPRESSURE`: the outbox is full.
+ * - `WSP_STATUS_GONE`: the client has ended or is closing.
+ * - `WSP_STATUS_INVALID_ARGUMENT`: `client` is null, `data` is null with `len > 0`, or the payload
+ *   is too long.
+ *
+ * The caller sees to it that:
+ * - As `wsp_client_send`.
+ */
+wsp_status wsp_client_ping(const wsp_client *client,
+                           const uint8_t *data,
+                           size_t len);
+
+/**
+ * Waits for the next event, for at most `timeout_ms` (0 never waits, negative waits for ever), and
+ * writes it to `*event`.
+ *
+ * What the event points to is the library's and valid until the next call of this function for this
+ * client, or `wsp_client_free`. A client from which nobody receives stops reading when its inbox is
+ * full.
+ *
+ * Errors:
+ * - `WSP_STATUS_TIMED_OUT`: nothing happened.
+ * - `WSP_STATUS_GONE`: the client has ended, and all its events were received.
+ * - `WSP_STATUS_WRONG_THREAD`: another thread is inside this function for this client.
+ * - `WSP_STATUS_INVALID_ARGUMENT`: a pointer is null.
+ *
+ * The caller sees to it that:
+ * - `client` is null or live; `event` is null or writable.
+ */
+wsp_status wsp_client_recv(const wsp_client *client,
+                           int32_t timeout_ms,
+                           wsp_client_event *event);
+
+/**
+ * Closes: what was sent leaves, then a close frame with `code` and `reason` (null for none), and
+ * the client ends when the server has answered or the configuration's close timeout is over; a
+ * `WSP_CLIENT_EVENT_DISCONNECTED` tells how. Waits for the end for at most `timeout_ms`: 0 never
+ * waits, negative waits for ever. From the call on nothing can be sent; what came can still be
+ * received. Closing again changes nothing and waits for the same end.
+ *
+ * Errors:
+ * - `WSP_STATUS_TIMED_OUT`: the client has not ended yet. It is closing all the same. Not with
+ *   `timeout_ms` 0.
+ * - `WSP_STATUS_INVALID_ARGUMENT`: `client` is null, the code must not be sent, or the reason is
+ *   not UTF-8 or longer than 123 bytes.
+ *
+ * The caller sees to it that:
+ * - `client` is null or live; `reason` is null or ends with a NUL.
+ */
+wsp_status wsp_client_close(const wsp_client *client,
+                            uint16_t code,
+                            const char *reason,
+                            int32_t timeout_ms);
+
+
+/* -----------------------------------------------------------------------------------------------
+ * Client group: waiting for many clients in one thread.
+ * ----------------------------------------------------------------------------------------------- */
+
+/** Makes an empty group. `wsp_client_group_free` frees it. */
+wsp_client_group *wsp_client_group_new(void);
+
+/**
+ * Frees a group. Null is ignored. Clients that are told of it go on.
+ *
+ * The caller sees to it that:
+ * - `group` is null, or came from `wsp_client_group_new` and is not used again.
+ */
+void wsp_client_group_free(wsp_client_group *group);
+
+/**
+ * Waits until something has changed for a client, at most `timeout_ms` (negative: for ever), and
+ * writes the tokens of at most `capacity` such clients to `tokens` and their number to `*count`,
+ * which is 0 when the time is over or `wsp_client_group_wake` was called.
+ *
+ * Something has changed when there are events to receive, when there is room to send again, or when
+ * the client has ended. A client is reported again only after another change: receive with
+ * `timeout_ms` 0 until `WSP_STATUS_TIMED_OUT`. A client that was freed may still be reported once.
+ *
+ * Errors:
+ * - `WSP_STATUS_INVALID_ARGUMENT`: a pointer is null, or `capacity` is 0.
+ *
+ * The caller sees to it that:
+ * - `group` is null, or came from `wsp_client_group_new` and is not yet freed.
+ * - `tokens` is null or writable for `capacity` numbers; `count` is null or writable.
+ */
+wsp_status wsp_client_group_wait(const wsp_client_group *group,
+                                 uint64_t *tokens,
+                                 size_t capacity,
+                                 int32_t timeout_ms,
+                                 size_t *count);
+
+/**
+ * Ends the wait of a group, or its next one. May be called from any thread.
+ *
+ * The caller sees to it that:
+ * - `group` is null, or came from `wsp_client_group_new` and is not yet freed.
+ */
+wsp_status wsp_client_group_wake(const wsp_client_group *group);
 
 
 /* -----------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ use std::thread::{self, JoinHandle};
 
 use capi::{CPP, Program};
 use support::wire::request;
-use support::{Frame, PATIENCE, Peer, Wire, tools};
+use support::{Frame, PATIENCE, Peer, Probe, Running, Wire, tools};
 
 /// A running example.
 struct Example {
@@ -30,11 +30,20 @@ struct Example {
 impl Example {
     /// Runs `program` by `runner` (`valgrind …`, or nothing) on a free port.
     fn start(program: &Path, runner: &[&str], address: &str) -> Example {
+        let mut example = Example::spawn(program, runner, address);
+        let line = example.line();
+        let addr = line.strip_prefix("listening on ").and_then(|addr| addr.parse().ok());
+        example.addr = addr.unwrap_or_else(|| panic!("no address in {line:?}"));
+        example
+    }
+
+    /// Runs it, whatever it says.
+    fn spawn(program: &Path, runner: &[&str], argument: &str) -> Example {
         let mut words: Vec<OsString> = runner.iter().map(OsString::from).collect();
         words.push(program.into());
         let mut child = Command::new(&words[0])
             .args(&words[1..])
-            .arg(address)
+            .arg(argument)
             .env("ASAN_OPTIONS", "detect_leaks=1:halt_on_error=1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -55,21 +64,16 @@ impl Example {
             String::from_utf8_lossy(&text).into_owned()
         });
         let input = child.stdin.take();
-        let mut example = Example {
-            addr: SocketAddr::from(([127, 0, 0, 1], 0)),
-            child,
-            input,
-            lines,
-            errors: Some(errors),
-        };
-        let line = example.lines.recv_timeout(PATIENCE * 4);
-        let Ok(line) = line else {
-            let _ = example.child.kill();
-            panic!("{}: {}", program.display(), example.errors());
-        };
-        let addr = line.strip_prefix("listening on ").and_then(|addr| addr.parse().ok());
-        example.addr = addr.unwrap_or_else(|| panic!("no address in {line:?}"));
-        example
+        let addr = SocketAddr::from(([127, 0, 0, 1], 0));
+        Example { addr, child, input, lines, errors: Some(errors) }
+    }
+
+    /// The next line that it says.
+    fn line(&mut self) -> String {
+        self.lines.recv_timeout(PATIENCE * 4).unwrap_or_else(|_| {
+            let _ = self.child.kill();
+            panic!("no line; {}", self.errors())
+        })
     }
 
     fn say(&mut self, line: &str) {
@@ -184,15 +188,37 @@ fn talk_to_upgrade(example: Example) {
     example.end();
 }
 
-type Talk = (&'static str, &'static str, fn(Example));
+fn talk_to_client(mut example: Example, mut server: Running) {
+    assert_eq!([example.line(), example.line()], ["connected", "hello"]);
+    let id = server.events.opened();
+    server.handle.close(id, 1012, "restart").expect("closing");
+    let line = example.line();
+    let end = "disconnected: closed by the server (1012 \"restart\"); trying again in ";
+    assert!(line.starts_with(end), "{line}");
+    assert_eq!([example.line(), example.line()], ["connected", "hello"]);
+    example.say("one");
+    example.say("two");
+    drop(example.input.take());
+    // What was sent leaves before the close, and the server echoes it before its answer.
+    assert_eq!([example.line(), example.line()], ["one", "two"]);
+    assert_eq!(example.line(), "disconnected: closed by the client (1000)");
+    example.end();
+}
 
-/// Each example: its name, where it listens, and what is said to it.
-const EXAMPLES: [Talk; 5] = [
-    ("echo", ANY, talk_to_echo),
-    ("push", ANY, talk_to_push),
-    ("batch", ANY, talk_to_batch),
-    ("poller", "0", talk_to_poller),
-    ("upgrade", ANY, talk_to_upgrade),
+/// Runs an example by a runner and talks to it.
+type Talk = (&'static str, fn(&Path, &[&str]));
+
+const EXAMPLES: [Talk; 6] = [
+    ("echo", |program, runner| talk_to_echo(Example::start(program, runner, ANY))),
+    ("push", |program, runner| talk_to_push(Example::start(program, runner, ANY))),
+    ("batch", |program, runner| talk_to_batch(Example::start(program, runner, ANY))),
+    ("poller", |program, runner| talk_to_poller(Example::start(program, runner, "0"))),
+    ("upgrade", |program, runner| talk_to_upgrade(Example::start(program, runner, ANY))),
+    ("client", |program, runner| {
+        let server = Probe::echo().start();
+        let url = format!("ws://{}/", server.addr);
+        talk_to_client(Example::spawn(program, runner, &url), server);
+    }),
 ];
 
 fn talk_to_batch(example: Example) {
@@ -207,11 +233,13 @@ fn talk_to_batch(example: Example) {
     example.end();
 }
 
+fn talk_to(name: &str) -> fn(&Path, &[&str]) {
+    EXAMPLES.iter().find(|(example, _)| *example == name).expect("it is in the list").1
+}
+
 fn run(name: &str) {
-    let (name, address, talk) =
-        *EXAMPLES.iter().find(|(example, ..)| *example == name).expect("it is in the list");
     let Some(program) = Program::example(name).build() else { return };
-    talk(Example::start(&program, &[], address));
+    talk_to(name)(&program, &[]);
 }
 
 #[test]
@@ -240,6 +268,11 @@ fn upgrade() {
 }
 
 #[test]
+fn client() {
+    run("client");
+}
+
+#[test]
 fn the_list_is_complete() {
     let folder = capi::root().join("ffi-examples/c");
     let files =
@@ -255,26 +288,25 @@ fn the_list_is_complete() {
 #[test]
 fn echo_and_batch_are_cpp_too() {
     for name in ["echo", "batch"] {
-        let (_, address, talk) = *EXAMPLES.iter().find(|(n, ..)| *n == name).expect("it is there");
         let example = Program::example(name);
         // `{0}` says in C what C++ says by `{}`.
         let flags = ["-x", "c++", "-std=c++17", "-Wno-missing-field-initializers"];
         let program =
             Program { name: &format!("{name}-cpp"), compilers: CPP, flags: &flags, ..example };
         let Some(program) = program.build() else { return };
-        talk(Example::start(&program, &[], address));
+        talk_to(name)(&program, &[]);
     }
 }
 
 #[test]
 #[cfg_attr(windows, ignore = "MinGW has no AddressSanitizer")]
 fn address_sanitizer_finds_nothing() {
-    for (name, address, talk) in EXAMPLES {
+    for (name, talk) in EXAMPLES {
         let example = Program::example(name);
         let flags = ["-std=c99", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
         let program = Program { name: &format!("{name}-asan"), flags: &flags, ..example };
         let Some(program) = program.build() else { return };
-        talk(Example::start(&program, &[], address));
+        talk(&program, &[]);
     }
 }
 
@@ -296,8 +328,8 @@ fn valgrind_finds_nothing() {
         "--errors-for-leak-kinds=definite,indirect",
         "--error-exitcode=9",
     ];
-    for (name, address, talk) in EXAMPLES {
+    for (name, talk) in EXAMPLES {
         let Some(program) = Program::example(name).build() else { return };
-        talk(Example::start(&program, &runner, address));
+        talk(&program, &runner);
     }
 }

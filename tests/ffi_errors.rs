@@ -42,3 +42,13 @@ fn hosted_mode_does_what_the_header_says() {
 fn hosted_mode_touches_no_memory_that_it_must_not() {
     run("hosted", &SANITIZED);
 }
+
+#[test]
+fn a_client_does_what_the_header_says() {
+    run("client", &[]);
+}
+
+#[test]
+fn a_client_touches_no_memory_that_it_must_not() {
+    run("client", &SANITIZED);
+}

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
 use event_listener::{Event, Listener};
@@ -24,7 +24,8 @@ struct State {
 
 /// A client of a group.
 pub(crate) struct Member {
-    group: Arc<Group>,
+    /// Weak, since the group holds those that are ready.
+    group: Weak<Group>,
     /// The host's name for it.
     token: u64,
     /// It waits in the group already.
@@ -74,8 +75,8 @@ impl Group {
 }
 
 impl Member {
-    pub(crate) fn new(group: Arc<Group>, token: u64) -> Arc<Member> {
-        Arc::new(Member { group, token, listed: AtomicBool::new(false) })
+    pub(crate) fn new(group: &Arc<Group>, token: u64) -> Arc<Member> {
+        Arc::new(Member { group: Arc::downgrade(group), token, listed: AtomicBool::new(false) })
     }
 
     /// Something has changed: an event, room to send, the end.
@@ -83,9 +84,10 @@ impl Member {
         if self.listed.swap(true, Ordering::SeqCst) {
             return;
         }
-        let mut state = self.group.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(group) = self.group.upgrade() else { return };
+        let mut state = group.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.ready.push_back(Arc::clone(self));
         drop(state);
-        self.group.changed.notify(1);
+        group.changed.notify(1);
     }
 }

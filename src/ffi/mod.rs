@@ -15,6 +15,10 @@
 
 mod adopt;
 mod callbacks;
+mod client;
+mod client_config;
+mod client_event;
+mod client_group;
 mod config;
 mod conn;
 mod driving;

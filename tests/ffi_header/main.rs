@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The files of src/ffi/ that say something to C, in the order in which a reader wants them.
-const FILES: [&str; 18] = [
+const FILES: [&str; 22] = [
     "status",
     "version",
     "log",
@@ -30,6 +30,10 @@ const FILES: [&str; 18] = [
     "reading",
     "adopt",
     "stats",
+    "client_config",
+    "client_event",
+    "client",
+    "client_group",
     "poller",
 ];
 
