@@ -267,6 +267,62 @@ mod signals {
     }
 }
 
+#[cfg(windows)]
+mod console {
+    use std::os::windows::process::CommandExt;
+
+    use super::{Ended, Frame, Program, Server, Wire};
+    use crate::support::tools;
+
+    /// `CREATE_NEW_PROCESS_GROUP`: what is pressed for the command is not pressed for the test.
+    const NEW_GROUP: u32 = 0x200;
+
+    /// A server for which keys can be pressed.
+    fn start(arguments: &[&str]) -> Server {
+        let arguments = [&["--listen", "127.0.0.1:0"], arguments].concat();
+        let mut command = Program::command(&arguments, &[]);
+        Server::listening(Program::spawn(command.creation_flags(NEW_GROUP)))
+    }
+
+    fn press_break(server: &Server) -> bool {
+        let pressed = server.program.press_break();
+        if !pressed {
+            tools::skip(&format!("there is no console: {}", std::io::Error::last_os_error()));
+        }
+        pressed
+    }
+
+    #[test]
+    fn the_first_ctrl_break_drains_and_ends_well() {
+        let server = start(&[]);
+        let mut wire = Wire::open_at(server.addr);
+        wire.echo("before");
+        if !press_break(&server) {
+            return;
+        }
+        wire.expect_close(1001);
+        wire.frame(Frame::close(1001, ""));
+        wire.expect_fin();
+        drop(wire);
+        let Ended { code, stderr, .. } = server.program.end();
+        assert_eq!(code, Some(0), "{stderr}");
+        assert!(stderr.contains("Ctrl-Break"), "{stderr}");
+    }
+
+    #[test]
+    fn the_second_ctrl_break_ends_at_once() {
+        // A drain that would outlast the test: the peer never answers the close frame.
+        let server = start(&["--drain-timeout", "10m", "--close-timeout", "10m"]);
+        let mut wire = Wire::open_at(server.addr);
+        if !press_break(&server) {
+            return;
+        }
+        wire.expect_close(1001);
+        assert!(press_break(&server));
+        assert_eq!(server.program.end().code, Some(130));
+    }
+}
+
 /// Sends a request without an upgrade; returns the answer's head and body.
 fn ask(addr: SocketAddr, method: &str, path: &str) -> (String, String) {
     let mut stream = TcpStream::connect_timeout(&addr, PATIENCE).expect("connecting");

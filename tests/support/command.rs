@@ -31,13 +31,19 @@ pub struct Ended {
 impl Program {
     /// Starts `wspoll` with no variables of ours but `variables`.
     pub fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Program {
+        Program::spawn(&mut Program::command(arguments, variables))
+    }
+
+    /// The command that [`start`](Self::start) runs.
+    pub fn command(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wspoll"));
         for (name, _) in env::vars_os() {
             if name.to_string_lossy().starts_with("WSPOLL_") {
                 command.env_remove(name);
             }
         }
-        Program::spawn(command.args(arguments).envs(variables.iter().copied()))
+        command.args(arguments).envs(variables.iter().copied());
+        command
     }
 
     /// Starts any program, so that a test sees what it says.
@@ -82,6 +88,17 @@ impl Program {
         let pid = self.child.id().to_string();
         let status = Command::new("kill").args(["-s", name, &pid]).status().expect("running kill");
         assert!(status.success(), "kill -s {name} {pid}");
+    }
+
+    /// Presses Ctrl-Break for it, which must be the first of a group of processes. False without a console.
+    ///
+    /// Ctrl-C cannot be pressed for one group alone.
+    #[cfg(windows)]
+    #[allow(unsafe_code)]
+    pub fn press_break(&self) -> bool {
+        use windows_sys::Win32::System::Console::{CTRL_BREAK_EVENT, GenerateConsoleCtrlEvent};
+        // SAFETY: takes two numbers.
+        unsafe { GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, self.child.id()) != 0 }
     }
 
     /// Kills it, as a machine that fails would.
