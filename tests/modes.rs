@@ -4,7 +4,6 @@
 
 mod support;
 
-use std::collections::HashSet;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
@@ -191,7 +190,8 @@ fn a_log_that_nobody_reads_holds_up_nobody() {
 fn what_was_logged_is_printed_before_the_end() {
     let server = Server::start(&[]);
     let mut peer = Peer::open_path(server.addr, "/log").expect("the handshake").0;
-    let texts: HashSet<String> = (0..500).map(|n| format!("message {n}")).collect();
+    let texts: std::collections::HashSet<String> =
+        (0..500).map(|n| format!("message {n}")).collect();
     peer.send_all(texts.iter().map(Message::text));
     peer.close();
     server.program.signal("TERM");

@@ -57,6 +57,9 @@ func TestFiveThousandConnections(t *testing.T) {
 
 // Neither Go's heap nor the number of goroutines and threads grows with connections, open or ended.
 func TestSoak(t *testing.T) {
+	if testing.Short() {
+		t.Skip("opens 40,000 connections")
+	}
 	modes(t, func(t *testing.T, inline bool) {
 		opened, closed := make(chan struct{}, 1<<16), make(chan struct{}, 1<<16)
 		server := start(t, Config{Inline: inline, Handler: HandlerFuncs{
