@@ -66,6 +66,12 @@ impl fmt::Display for PeerAddr {
 mod tests {
     use super::*;
 
+    /// Every connection has one.
+    #[test]
+    fn it_takes_no_more_than_an_address() {
+        assert_eq!(size_of::<PeerAddr>(), size_of::<SocketAddr>());
+    }
+
     #[test]
     fn a_mapped_address_is_its_ipv4_address() {
         let peer = |text: &str| PeerAddr::from(text.parse::<SocketAddr>().expect("an address"));

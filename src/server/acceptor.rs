@@ -87,8 +87,12 @@ async fn accept(listener: &Async<Listener>, fleet: &Fleet) {
     loop {
         match listener.read_with(|listener| listener.socket.accept()).await {
             Ok((socket, peer)) => {
+                let peer = match listener.get_ref().addr {
+                    ListenAddr::Unix(_) => Some(PeerAddr::Unix),
+                    ListenAddr::Ip(_) => peer_at(&peer),
+                };
                 // Some systems tell no address of a client that has left before it was accepted.
-                let Some(peer) = peer_at(&peer) else { continue };
+                let Some(peer) = peer else { continue };
                 if let Err(e) = deal(socket, peer, fleet, fleet.config.proxy_protocol, None) {
                     log::debug!("{peer}: {e}");
                 }

@@ -63,6 +63,10 @@ pub(super) fn path(path: PathBuf, config: &Config) -> io::Result<Listener> {
     let file = SocketFile::of(&path)?;
     fs::set_permissions(&path, Permissions::from_mode(config.unix_mode))?;
     listen(&socket, config)?;
+    // Before that, another server that starts at the same moment has found nobody answering here.
+    if !fs::symlink_metadata(&path).is_ok_and(|now| file.is(&now)) {
+        return Err(in_use());
+    }
     Ok(Listener { _file: Some(file), socket, addr: ListenAddr::Unix(path) })
 }
 
