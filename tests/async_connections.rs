@@ -313,6 +313,74 @@ fn send_waits_while_the_queue_is_full_and_goes_on_as_the_peer_reads() {
 }
 
 #[test]
+fn a_connection_that_is_dropped_while_it_is_paused_closes() {
+    let server = builder(|_| {}).max_received_messages(1).start_async().expect("up");
+    let (mut wire, connection) = wire_pair(&server);
+    wire.frame(Frame::text("fills the queue"));
+    wire.frame(Frame::text("waits in the system's buffer, or was read with the first"));
+    // A look from outside that takes nothing: once the shard has the message it has paused.
+    let handle = server.handle();
+    support::eventually("a message", || handle.stats().total.messages_in, |came| *came > 0);
+    drop(connection);
+    wire.expect_close(1000);
+    wire.frame(Frame::close(1000, ""));
+    wire.expect_fin();
+}
+
+#[test]
+fn many_tasks_on_many_threads_lose_no_wake_up() {
+    const CONNECTIONS: usize = 50;
+    const ROUNDS: usize = 40;
+    const BURST: usize = 25;
+    let server = builder(|config| config.shards = 2)
+        // Narrower than a burst, so that every queue fills up and empties again and again.
+        .max_received_messages(3)
+        .max_sent_messages(2)
+        .start_async()
+        .expect("up");
+    let executor = std::sync::Arc::new(smol::Executor::new());
+    let incoming = server.incoming();
+    let tasks = std::sync::Arc::clone(&executor);
+    let accepting = executor.spawn(async move {
+        while let Some(connection) = incoming.next().await {
+            // Two tasks receive and send on the same connection.
+            for connection in [connection.clone(), connection] {
+                let echo = async move {
+                    while let Ok(message) = connection.recv().await {
+                        if connection.send(message).await.is_err() {
+                            break;
+                        }
+                    }
+                };
+                tasks.spawn(echo).detach();
+            }
+        }
+    });
+    let (stop, stopped) = smol::channel::unbounded::<()>();
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| future::block_on(executor.run(stopped.recv())));
+        }
+        let mut peers: Vec<Peer> =
+            (0..CONNECTIONS).map(|_| Peer::open(server.local_addr())).collect();
+        for round in 0..ROUNDS {
+            for peer in &mut peers {
+                peer.send_all((0..BURST).map(|n| Heard::text(format!("{round} {n}"))));
+            }
+            for peer in &mut peers {
+                // Two tasks may swap two messages, but none is lost, and none comes twice.
+                let heard: BTreeSet<String> = (0..BURST).map(|_| peer.text()).collect();
+                let sent: BTreeSet<String> = (0..BURST).map(|n| format!("{round} {n}")).collect();
+                assert_eq!(heard, sent);
+            }
+        }
+        drop(peers);
+        drop(stop);
+    });
+    drop(accepting);
+}
+
+#[test]
 fn rooms_are_those_of_the_server() {
     let server = start();
     let (mut first, one) = pair(&server);

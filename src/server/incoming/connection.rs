@@ -242,6 +242,8 @@ impl Connection {
     }
 
     /// Waits for the end of the connection. Messages that came can be received before and after.
+    ///
+    /// A peer's close is read behind its messages: somebody must receive, or the queue gets full and nothing is read.
     pub async fn closed(&self) -> Ended {
         loop {
             if let Some(ended) = self.ended() {
