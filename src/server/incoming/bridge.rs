@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::connection::ending::{Close, CloseCause, Ended};
 use crate::connection::id::ConnId;
 use crate::connection::request::{Request, Response, Upgrade};
+use crate::protocol::frame::MAX_SERVER_HEADER;
 use crate::protocol::message::Message;
 use crate::shard::conn::Conn;
 use crate::shard::handler::Handler;
@@ -66,7 +67,8 @@ impl Bridge {
         let mut sent = 0;
         while let Some(message) = state.to_send.front() {
             let waits = conn.queued_bytes();
-            if waits > 0 && waits + message.payload().len() > self.max_bytes {
+            let adds = MAX_SERVER_HEADER + message.payload().len();
+            if waits > 0 && waits + adds > self.max_bytes {
                 conn.owe_drain();
                 break;
             }
