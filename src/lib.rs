@@ -35,6 +35,8 @@
 pub mod client;
 pub mod config;
 mod connection;
+#[cfg(feature = "admin")]
+mod control;
 mod error;
 #[cfg(feature = "capi")]
 mod ffi;
@@ -47,7 +49,7 @@ mod shard;
 
 #[cfg(feature = "client")]
 pub use client::Client;
-pub use config::{Config, ForwardedHeader, Origin, Setting, SlowConsumer};
+pub use config::{Config, ForwardedHeader, Origin, Setting, SlowConsumer, Token};
 pub use connection::ending::{Close, CloseCause, DropReason, Dropped, Ended};
 pub use connection::id::ConnId;
 pub use connection::peer::PeerAddr;

@@ -28,7 +28,12 @@ fn help_tells_name_unit_default_and_variable_of_every_setting() {
             let mut lines = entry.lines().skip(1).map(str::trim);
             assert_eq!(lines.next(), Some(setting.help), "{flag}");
             let default = (setting.default)();
-            let default = if default.is_empty() { "none" } else { &default };
+            let default = match &*default {
+                // The command has a listener where a program that embeds the library has none.
+                "off" if setting.name == "admin" => "127.0.0.1:6060",
+                "" => "none",
+                default => default,
+            };
             let variable = format!("WSPOLL_{}", setting.name.to_uppercase());
             let facts = format!("[default: {default}; variable: {variable}]");
             assert_eq!(lines.next(), Some(&*facts), "{flag}");

@@ -14,7 +14,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("reactor", &["error"]),
     ("registry", &["error", "connection"]),
     ("shard", &["error", "config", "protocol", "connection", "reactor", "registry"]),
-    ("server", &["error", "config", "protocol", "connection", "reactor", "registry", "shard"]),
+    // The server starts it, and is what it acts upon as `control::Host`.
+    ("control", &["error", "config", "protocol", "connection", "shard"]),
+    (
+        "server",
+        &["error", "config", "protocol", "connection", "reactor", "registry", "shard", "control"],
+    ),
     ("client", &["error", "config", "protocol"]),
     (
         "ffi",

@@ -48,6 +48,14 @@ pub(crate) fn endpoint(text: &str) -> Parsed<Endpoint> {
     address(text).map(Endpoint::Ip)
 }
 
+/// `IP:PORT` or `localhost:PORT` alone.
+pub(crate) fn ip_address(text: &str) -> Parsed<SocketAddr> {
+    match endpoint(text) {
+        Ok(Endpoint::Ip(address)) => Ok(address),
+        _ => Err("must be IP:PORT, such as 127.0.0.1:6060 or [::1]:6060".to_owned()),
+    }
+}
+
 fn unix(path: &str) -> Parsed<Endpoint> {
     only_on_unix("Unix sockets are listened on")?;
     if path.contains('\0') {

@@ -5,11 +5,13 @@
 
 mod endpoint;
 mod settings;
+mod token;
 mod trusted;
 mod values;
 
-pub(crate) use endpoint::{Endpoint, endpoint};
+pub(crate) use endpoint::{Endpoint, endpoint, ip_address};
 pub use settings::Setting;
+pub use token::Token;
 pub(crate) use trusted::{TrustedProxy, trusted_proxy};
 
 use std::collections::HashSet;
@@ -221,6 +223,11 @@ pub struct Config {
     pub max_mailbox_bytes: usize,
     /// How long a drain waits for outboxes before it cuts, where the caller does not say.
     pub drain_timeout: Duration,
+    /// Where the admin listener serves the HTTP push API, metrics and the dashboard, `IP:PORT`; `None`: nowhere. Needs
+    /// the feature `admin`.
+    pub admin: Option<String>,
+    /// What a request to the admin listener must bear. Needed where [`admin`](Config::admin) is no loopback address.
+    pub admin_token: Token,
 }
 
 impl Default for Config {
@@ -255,6 +262,8 @@ impl Default for Config {
             max_rooms_per_connection: DEFAULT_MAX_ROOMS_PER_CONNECTION,
             max_mailbox_bytes: DEFAULT_MAX_MAILBOX_BYTES,
             drain_timeout: DEFAULT_DRAIN_TIMEOUT,
+            admin: None,
+            admin_token: Token::default(),
         }
     }
 }
@@ -275,8 +284,11 @@ impl Config {
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
         let setting = Config::setting(name)
             .ok_or_else(|| Error::setting("setting", name, "no setting has this name"))?;
-        (setting.set)(self, value.trim())
-            .map_err(|reason| Error::setting(setting.name, value, reason))
+        (setting.set)(self, value.trim()).map_err(|reason| {
+            // An error ends in logs, where a token must not stand.
+            let shown = if setting.name == "admin_token" { token::HIDDEN } else { value };
+            Error::setting(setting.name, shown, reason)
+        })
     }
 
     /// The setting of this name. Dashes and underscores are the same, and a time may be named with its unit
@@ -355,6 +367,24 @@ impl Config {
             let reason =
                 format!("must be longer than ping_interval ({}ms), or 0", ping.as_millis());
             return Err(Error::setting("pong_timeout", value, reason));
+        }
+        self.validate_admin()
+    }
+
+    fn validate_admin(&self) -> Result<()> {
+        self.admin_token
+            .check()
+            .map_err(|reason| Error::setting("admin_token", token::HIDDEN, reason))?;
+        let Some(admin) = &self.admin else { return Ok(()) };
+        if !cfg!(feature = "admin") {
+            let reason = "must be off: this build has no admin listener (feature `admin`)";
+            return Err(Error::setting("admin", admin, reason));
+        }
+        let address = ip_address(admin).map_err(|reason| Error::setting("admin", admin, reason))?;
+        if !address.ip().to_canonical().is_loopback() && !self.admin_token.is_set() {
+            let reason =
+                format!("must be set when admin ({admin}) can be reached from other machines");
+            return Err(Error::setting("admin_token", "", reason));
         }
         Ok(())
     }
@@ -450,6 +480,7 @@ mod tests {
             ("trusted_proxies", "10.0.0.0/33"),
             ("proxy_protocol", "v2"),
             ("forwarded_header", "x-real-ip"),
+            ("admin", "6060"),
         ] {
             let mut config = Config::default();
             let error = config.set(name, value).expect_err("refused").to_string();
@@ -471,5 +502,38 @@ mod tests {
         let config = Config { ping_interval: Duration::from_secs(60), ..Config::default() };
         let error = config.validate().expect_err("refused").to_string();
         assert!(error.starts_with(r#"pong_timeout is "60000ms""#), "{error}");
+    }
+
+    #[test]
+    fn the_admin_listener_is_for_others_only_with_a_token() {
+        let config = |admin: &str, token: &str| Config {
+            admin: Some(admin.to_owned()),
+            admin_token: Token::from(token),
+            ..Config::default()
+        };
+        if cfg!(feature = "admin") {
+            for (admin, token) in
+                [("127.0.0.2:0", ""), ("[::1]:0", ""), ("0.0.0.0:0", "secret"), ("[::]:0", "s")]
+            {
+                config(admin, token).validate().unwrap_or_else(|e| panic!("{admin}: {e}"));
+            }
+            for admin in ["0.0.0.0:0", "[::]:0", "192.0.2.1:6060", "[::ffff:192.0.2.1]:6060"] {
+                let error = config(admin, "").validate().expect_err("refused").to_string();
+                assert!(error.starts_with("admin_token is \"\""), "{error}");
+                assert!(error.contains(admin), "{error}");
+            }
+        } else {
+            let error = config("127.0.0.1:0", "").validate().expect_err("refused").to_string();
+            assert!(error.starts_with("admin is \"127.0.0.1:0\""), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_error_and_no_debug_output_shows_a_token() {
+        let mut config = Config::default();
+        let error = config.set("admin_token", "my secret").expect_err("refused").to_string();
+        assert!(error.starts_with("admin_token is") && !error.contains("secret"), "{error}");
+        config.set("admin-token", "hunter2").expect("a token");
+        assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
     }
 }

@@ -12,7 +12,7 @@ use super::{
     DEFAULT_MAX_MAILBOX_BYTES, DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_MAX_OUTBOX_BYTES,
     DEFAULT_MAX_ROOMS_PER_CONNECTION, DEFAULT_PING_INTERVAL, DEFAULT_PONG_TIMEOUT,
     DEFAULT_PUSH_MERGE_BYTES, DEFAULT_UNIX_MODE, DEFAULT_WRITE_TIMEOUT, ForwardedHeader, Origin,
-    SlowConsumer,
+    SlowConsumer, Token, ip_address,
 };
 
 /// One entry of [`Config::SETTINGS`].
@@ -273,5 +273,31 @@ pub(super) const ALL: &[Setting] = &[
         default: || values::show_duration(DEFAULT_DRAIN_TIMEOUT),
         help: "How long the end of the server waits for what is queued before it cuts",
         set: |config, text| values::duration(text).map(|d| config.drain_timeout = d),
+    },
+    Setting {
+        name: "admin",
+        unit: "IP:PORT|off",
+        default: || "off".to_owned(),
+        help: "Where the admin listener serves the HTTP push API, metrics and the dashboard",
+        set: |config, text| {
+            config.admin = match text {
+                "off" => None,
+                _ => {
+                    ip_address(text).map_err(|reason| format!("{reason}, or off"))?;
+                    Some(text.to_owned())
+                }
+            };
+            Ok(())
+        },
+    },
+    Setting {
+        name: "admin_token",
+        unit: "TOKEN",
+        default: String::new,
+        help: "What requests to the admin listener must bear; needed if others than this machine reach it",
+        set: |config, text| {
+            let token = Token::from(text);
+            token.check().map(|()| config.admin_token = token)
+        },
     },
 ];

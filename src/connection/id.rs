@@ -62,9 +62,45 @@ impl fmt::Display for ConnId {
     }
 }
 
+/// What the text of an id must be.
+#[cfg(feature = "admin")]
+pub(crate) const ID_EXPECTED: &str = "must be the number of a connection, or SHARD-SLOT-GENERATION";
+
+/// The number ([`to_raw`](ConnId::to_raw)), or what `Display` shows.
+#[cfg(feature = "admin")]
+impl std::str::FromStr for ConnId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<ConnId, ()> {
+        if let Ok(raw) = text.parse::<NonZeroU64>() {
+            return Ok(ConnId(raw));
+        }
+        let mut parts = text.split('-').map(|part| part.parse::<u32>().map_err(|_| ()));
+        let mut next = || parts.next().unwrap_or(Err(()));
+        let (shard, slot, generation) = (next()? as usize, next()?, next()?);
+        let fits = shard < 1 << SHARD_BITS && slot < 1 << SLOT_BITS && generation > 0;
+        if fits && parts.next().is_none() {
+            Ok(ConnId::new(shard, slot, generation))
+        } else {
+            Err(())
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "admin")]
+    #[test]
+    fn both_texts_of_an_id_are_read() {
+        let id = ConnId::new(5, 77, 9);
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert_eq!(id.to_raw().to_string().parse(), Ok(id));
+        for wrong in ["", "0", "-1", "5-77", "5-77-0", "5-77-9-1", "1024-0-1", "0-4194304-1", "a"] {
+            assert!(wrong.parse::<ConnId>().is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn parts_come_back_from_the_number() {

@@ -61,6 +61,12 @@ impl Acceptor {
         self.stop.close();
     }
 
+    /// Whether [`stop`](Self::stop) has been called.
+    #[cfg(feature = "admin")]
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.is_closed()
+    }
+
     pub(super) fn join(&self) {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if thread.is_some_and(|thread| thread.join().is_err()) {

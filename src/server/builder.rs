@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use crate::config::{Config, ForwardedHeader, Origin, SlowConsumer};
+use crate::config::{Config, ForwardedHeader, Origin, SlowConsumer, Token};
 use crate::connection::trust::Trust;
 use crate::error::{Error, Result};
 use crate::reactor::Reactor;
@@ -16,11 +16,12 @@ use crate::shard::stats::Pushes;
 
 use super::Server;
 use super::acceptor::Acceptor;
+use super::admin;
 use super::incoming::{AsyncServer, QueueLimits};
 use super::listener::{self, Listener};
 
-/// A server to be. Each setting has a method; [`Config`] says what they mean.
-#[derive(Default)]
+/// A server to be. Each setting has a method; [`Config`] says what they mean. Clones share the handler.
+#[derive(Clone, Default)]
 pub struct Builder {
     config: Config,
     /// Addresses named one by one; they replace those of the configuration.
@@ -52,6 +53,13 @@ impl Builder {
     /// Who is called for connections. Without one, messages are read and forgotten.
     pub fn handler(mut self, handler: impl Handler) -> Builder {
         self.handler = Some(Arc::new(handler));
+        self
+    }
+
+    /// As [`handler`](Self::handler), of one that others have too.
+    #[cfg(feature = "admin")]
+    pub(super) fn shared_handler(mut self, handler: Arc<dyn Handler>) -> Builder {
+        self.handler = Some(handler);
         self
     }
 
@@ -269,6 +277,18 @@ impl Builder {
         self
     }
 
+    /// Serves the HTTP push API, metrics and the dashboard on this address. See [`Config::admin`].
+    pub fn admin(mut self, address: impl ToString) -> Builder {
+        self.config.admin = Some(address.to_string());
+        self
+    }
+
+    /// See [`Config::admin_token`].
+    pub fn admin_token(mut self, token: impl Into<Token>) -> Builder {
+        self.config.admin_token = token.into();
+        self
+    }
+
     /// Starts the server on threads of its own: one per shard, and one that accepts.
     ///
     /// # Errors
@@ -286,7 +306,7 @@ impl Builder {
         make: impl FnOnce(&Config) -> Arc<dyn Handler>,
     ) -> Result<Server> {
         let (first, last) = (self.on_thread_start.take(), self.on_thread_stop.take());
-        let (fleet, reactors, listeners) = self.prepare()?;
+        let Prepared { fleet, reactors, listeners, admin } = self.prepare()?;
         let handler = make(&fleet.config);
         let mut threads = Vec::with_capacity(reactors.len());
         for (index, reactor) in reactors.into_iter().enumerate() {
@@ -309,7 +329,7 @@ impl Builder {
             end(&fleet);
         }
         let threads = threads.into_iter().collect::<Result<Vec<_>>>()?;
-        Ok(Server::new(fleet, acceptor?, threads))
+        Server::new(fleet, acceptor?, admin, threads)
     }
 
     /// Starts the server on threads of its own and hands out its connections as values to be awaited:
@@ -344,16 +364,16 @@ impl Builder {
             return Err(Error::setting("handler", "set", reason));
         }
         let decides_upgrades = self.decides_upgrades;
-        let (fleet, reactors, listeners) = self.prepare()?;
+        let Prepared { fleet, reactors, listeners, admin } = self.prepare()?;
         let hosted =
             |(index, reactor)| Shard::hosted(index, Arc::clone(&fleet), reactor, decides_upgrades);
         let shards = reactors.into_iter().enumerate().map(hosted).collect();
         let acceptor = Acceptor::start(listeners, &fleet)?;
-        Ok((Server::new(fleet, acceptor, Vec::new()), shards))
+        Ok((Server::new(fleet, acceptor, admin, Vec::new())?, shards))
     }
 
     /// Everything that can fail before a thread runs.
-    fn prepare(mut self) -> Result<(Arc<Fleet>, Vec<Reactor>, Vec<Listener>)> {
+    fn prepare(mut self) -> Result<Prepared> {
         if !self.listen.is_empty() {
             self.config.listen = self.listen;
         }
@@ -369,6 +389,7 @@ impl Builder {
             Err(e) => log::warn!("raising the limit of open files: {e}"),
         }
         let listeners = listener::bind(&config)?;
+        let admin = admin::bind(&config)?;
         let reactors = (0..config.shards)
             .map(|_| Reactor::new().map_err(|e| Error::io("making a poller", e)))
             .collect::<Result<Vec<_>>>()?;
@@ -377,8 +398,16 @@ impl Builder {
         let trust = Trust::new(&config)?;
         let policies = Mutex::new(config.room_policies.iter().cloned().collect());
         let fleet = Fleet { config, mailboxes, census, trust, pushes, policies };
-        Ok((Arc::new(fleet), reactors, listeners))
+        Ok(Prepared { fleet: Arc::new(fleet), reactors, listeners, admin })
     }
+}
+
+/// A server of which nothing runs yet.
+struct Prepared {
+    fleet: Arc<Fleet>,
+    reactors: Vec<Reactor>,
+    listeners: Vec<Listener>,
+    admin: admin::Bound,
 }
 
 fn end(fleet: &Fleet) {

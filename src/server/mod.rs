@@ -1,6 +1,8 @@
 //! A server: its shards, its acceptor, and its end.
 
 mod acceptor;
+#[cfg_attr(not(feature = "admin"), path = "no_admin.rs")]
+mod admin;
 mod builder;
 mod handle;
 mod incoming;
@@ -20,15 +22,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::error::Result;
 use crate::shard::mailbox::Fleet;
 use crate::shard::stats::Stats;
 use acceptor::Acceptor;
+use admin::AdminListener;
 
 /// A running server. Dropping it cuts every connection; [`shutdown`](Server::shutdown) lets them end well.
 pub struct Server {
     handle: ServerHandle,
     local_addrs: Vec<ListenAddr>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    admin: AdminListener,
 }
 
 impl Server {
@@ -37,10 +42,25 @@ impl Server {
         Builder::default()
     }
 
-    fn new(fleet: Arc<Fleet>, acceptor: Acceptor, threads: Vec<JoinHandle<()>>) -> Server {
+    fn new(
+        fleet: Arc<Fleet>,
+        acceptor: Acceptor,
+        admin: admin::Bound,
+        threads: Vec<JoinHandle<()>>,
+    ) -> Result<Server> {
         let local_addrs = acceptor.local_addrs().to_vec();
         let handle = ServerHandle { fleet, acceptor: Arc::new(acceptor) };
-        Server { handle, local_addrs, threads: Mutex::new(threads) }
+        let admin_listener = AdminListener::default();
+        let threads = Mutex::new(threads);
+        // Whole before anything can fail: its drop ends what runs.
+        let mut server = Server { handle, local_addrs, threads, admin: admin_listener };
+        server.admin = AdminListener::start(admin, &server.handle)?;
+        Ok(server)
+    }
+
+    /// The address of the admin listener, with the port that the system chose; `None` without one.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.addr()
     }
 
     /// The means to act upon the server and its connections, from any thread.
@@ -80,6 +100,7 @@ impl Server {
             let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *threads)
         };
+        let is_hosted = threads.is_empty();
         let me = thread::current().id();
         for joined in threads.into_iter().filter(|thread| thread.thread().id() != me) {
             if joined.join().is_err() {
@@ -87,6 +108,10 @@ impl Server {
             }
         }
         self.handle.acceptor.join();
+        // It shows the drain to its end. Of a hosted server only the host knows the end: its drop.
+        if !is_hosted {
+            self.admin.stop();
+        }
     }
 }
 

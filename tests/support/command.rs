@@ -29,7 +29,8 @@ pub struct Ended {
 }
 
 impl Program {
-    /// Starts `wspoll` with no variables of ours but `variables`.
+    /// Starts `wspoll` with no variables of ours but `variables`, and without an admin listener if none is asked for: its usual
+    /// port is one for all tests.
     pub fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Program {
         Program::spawn(&mut Program::command(arguments, variables))
     }
@@ -42,6 +43,7 @@ impl Program {
                 command.env_remove(name);
             }
         }
+        command.env("WSPOLL_ADMIN", "off");
         command.args(arguments).envs(variables.iter().copied());
         command
     }

@@ -5,6 +5,7 @@
 // Each test binary takes what it needs of this, and all of it is private to that binary.
 #![allow(dead_code, unused_imports, unreachable_pub)]
 
+pub mod admin;
 #[cfg(feature = "cli")]
 pub mod browser;
 pub mod command;

@@ -7,7 +7,7 @@ use clap::ArgMatches;
 use wspoll::{Error, Handler, ListenAddr, Server};
 
 use crate::modes::{Modes, Printer};
-use crate::settings::Settings;
+use crate::settings::{DEFAULT_ADMIN, Settings};
 use crate::signals::Signals;
 use crate::{FAILED, MISUSED, end};
 
@@ -39,7 +39,7 @@ pub(crate) fn serve<T>(
         Err(error) => return end(FAILED, format_args!("signals: {error}")),
     };
     let drain_timeout = settings.config.drain_timeout;
-    let server = match Server::builder().config(settings.config.clone()).handler(handler).start() {
+    let server = match start(settings, handler) {
         Ok(server) => server,
         Err(error @ Error::InvalidSetting(_)) => return end(MISUSED, settings.explain(&error)),
         Err(error) => return end(FAILED, error),
@@ -56,7 +56,25 @@ pub(crate) fn serve<T>(
     ExitCode::SUCCESS
 }
 
-/// The one line on stdout, which scripts wait for and read the port from.
+/// Starts the server; without an admin listener, if nobody asked for one and its usual port is taken.
+fn start(settings: &Settings, handler: impl Handler) -> wspoll::Result<Server> {
+    let builder = Server::builder().handler(handler);
+    match builder.clone().config(settings.config.clone()).start() {
+        Err(Error::Io(e)) if !settings.admin_is_chosen() && e.doing.contains(DEFAULT_ADMIN) => {
+            let mut config = settings.config.clone();
+            config.admin = None;
+            // If it is rather the server's own address that is taken, this fails with that.
+            let server = builder.config(config).start()?;
+            let (doing, why) = (&e.doing, &e.source);
+            log::warn!("no admin page: {doing}: {why}; --admin takes another address, or off");
+            Ok(server)
+        }
+        started => started,
+    }
+}
+
+/// The first line on stdout, which scripts wait for and read the port from; where there is one, the second is about the
+/// admin listener.
 fn announce(server: &Server) {
     let url = |address: &ListenAddr| match address {
         ListenAddr::Ip(address) => format!("http://{address}"),
@@ -73,5 +91,8 @@ fn announce(server: &Server) {
         addresses.join(", "),
         if shards == 1 { "shard" } else { "shards" },
     );
+    if let Some(admin) = server.admin_addr() {
+        let _ = writeln!(stdout, "wspoll admin on http://{admin}");
+    }
     let _ = stdout.flush();
 }

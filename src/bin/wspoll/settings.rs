@@ -27,6 +27,10 @@ const DEFAULT_MODE: Mode = Mode::Echo;
 
 const MODE: &str = "mode";
 
+/// Where the command serves its admin listener unless it is told otherwise: only for this machine, on the port that Go's
+/// pprof made known. A program that embeds the library has none unless it asks for it.
+pub(crate) const DEFAULT_ADMIN: &str = "127.0.0.1:6060";
+
 /// The one argument that names no setting.
 const CONFIG: &str = "config";
 
@@ -54,6 +58,7 @@ pub(crate) fn mode() -> Arg {
 pub(crate) fn arguments() -> Vec<Arg> {
     let settings = Config::SETTINGS.iter().map(|setting| {
         let default = match (setting.default)() {
+            _ if setting.name == "admin" => DEFAULT_ADMIN.to_owned(),
             empty if empty.is_empty() => "none".to_owned(),
             default => default,
         };
@@ -93,8 +98,10 @@ impl Settings {
         matches: &ArgMatches,
         environment: impl Iterator<Item = (OsString, OsString)>,
     ) -> Result<Settings, String> {
+        let mut config = Config::default();
+        config.admin = Some(DEFAULT_ADMIN.to_owned());
         let mut settings = Settings {
-            config: Config::default(),
+            config,
             log_level: DEFAULT_LOG_LEVEL,
             mode: DEFAULT_MODE,
             sources: Vec::new(),
@@ -145,6 +152,11 @@ impl Settings {
             .map(|(_, source)| source.as_str())
             .collect();
         format!("{text} ({})", sources.join(", "))
+    }
+
+    /// Whether somebody said where the admin listener is to be, or that there is to be none.
+    pub(crate) fn admin_is_chosen(&self) -> bool {
+        self.sources.iter().any(|(name, _)| *name == "admin")
     }
 
     /// Refuses what a program that embeds the server may want, and this command cannot do.
