@@ -5,13 +5,15 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gorilla/websocket"
 )
 
 func TestFiveThousandConnections(t *testing.T) {
 	const count = 5000
-	server := start(t, Config{Handler: HandlerFuncs{Message: echo}})
+	// Whoever waits for the last to be dialed answers no pings meanwhile.
+	server := start(t, Config{PingInterval: time.Hour, PongTimeout: 2 * time.Hour, Handler: HandlerFuncs{Message: echo}})
 	conns := make([]*websocket.Conn, count)
 	var dialing sync.WaitGroup
 	for dialer := range 10 {
@@ -124,7 +126,11 @@ func TestNothingIsAllocatedPerMessage(t *testing.T) {
 		}
 	}
 	const runs = 500
-	if perRun := testing.AllocsPerRun(runs, turn); perRun >= 1 {
+	most := 1.0
+	if runtime.GOOS == "windows" {
+		most = 4 // the client's own two calls
+	}
+	if perRun := testing.AllocsPerRun(runs, turn); perRun >= most {
 		t.Errorf("%v allocations for 32 messages", perRun)
 	}
 }
