@@ -147,7 +147,7 @@ func TestQueueOfASlowHandlerIsBounded(t *testing.T) {
 	conn := dial(t, server)
 	// In any case more than the kernel's buffers hold.
 	const size = 4096
-	count := 10_000
+	count := int64(10_000)
 	if testing.Short() {
 		count = 3_000
 	}
@@ -179,7 +179,7 @@ func TestQueueOfASlowHandlerIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(t, conn, TextMessage, "end")
-	if want := int64(count*size + 3); seen.Load() != want {
+	if want := count*size + 3; seen.Load() != want {
 		t.Fatalf("%d bytes came, want %d", seen.Load(), want)
 	}
 }

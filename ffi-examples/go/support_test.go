@@ -17,7 +17,7 @@ import (
 )
 
 // patience is how long anything may take that happens at once.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // modes runs a test with handlers on goroutines and inline.
 func modes(t *testing.T, test func(t *testing.T, inline bool)) {
