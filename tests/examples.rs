@@ -29,7 +29,7 @@ use std::time::Duration;
 use std::{fs, process};
 
 use async_tungstenite::tungstenite::Message;
-use support::Peer;
+use support::{Peer, eventually};
 
 const LISTEN: &str = "127.0.0.1:0";
 
@@ -100,7 +100,9 @@ fn file_watch() {
         all_see("second");
         let other = path.with_extension("new");
         fs::write(&other, "third").expect("writing");
-        fs::rename(&other, path).expect("replacing");
+        // Windows replaces no file that somebody is reading just now.
+        eventually("the file to be replaced", || fs::rename(&other, path), Result::is_ok)
+            .expect("replacing");
         all_see("third");
     };
     let file = |name: &str| {

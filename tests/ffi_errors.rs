@@ -49,6 +49,7 @@ fn a_client_does_what_the_header_says() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "MinGW has no AddressSanitizer")]
 fn a_client_touches_no_memory_that_it_must_not() {
     run("client", &SANITIZED);
 }

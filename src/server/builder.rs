@@ -384,7 +384,7 @@ impl Builder {
             config.shards = cores.min(crate::config::MAX_SHARDS);
         }
         match raise_file_limit() {
-            Ok(u64::MAX) => {}
+            Ok(u64::MAX) => log::info!("nothing limits open files"),
             Ok(files) => log::info!("{files} files may be open"),
             Err(e) => log::warn!("raising the limit of open files: {e}"),
         }
