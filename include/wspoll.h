@@ -24,9 +24,9 @@
  * wanted. It has no callbacks: wsp_client_recv waits for its events, wsp_client_group_wait for those of many clients.
  *
  * THREADS. Calls upon a server may be made from any thread and from inside callbacks; none of them blocks but
- * wsp_server_poll, wsp_server_stop and wsp_server_free. Where something is allowed on certain threads only, its comment
- * says so. A wsp_config, a wsp_response and a wsp_stream belong to one thread at a time. Calls for one connection are
- * carried out in the order in which one thread makes them.
+ * wsp_server_poll, wsp_server_room_members, wsp_server_stop and wsp_server_free, and wsp_receipt_wait. Where something
+ * is allowed on certain threads only, its comment says so. A wsp_config, a wsp_response and a wsp_stream belong to one
+ * thread at a time. Calls for one connection are carried out in the order in which one thread makes them.
  *
  * OWNERSHIP. What a _new or _start function gives is yours until you give it to the _free function; _free(NULL) does
  * nothing. What a callback or a batch gives is the library's and valid as long as the comment says. What you pass in is
@@ -110,6 +110,9 @@ typedef struct wsp_config wsp_config;
  * while another thread waits; one thread at a time waits.
  */
 typedef struct wsp_poller wsp_poller;
+
+/** The answer to a push that is counted. May be waited for by several threads at once. */
+typedef struct wsp_receipt wsp_receipt;
 
 /**
  * A request. Belongs to the library; valid until the callback that was given it returns, in hosted
@@ -1514,6 +1517,153 @@ wsp_status wsp_server_broadcast(wsp_server *server,
                                 wsp_message_kind kind,
                                 const uint8_t *data,
                                 size_t len);
+
+
+/* -----------------------------------------------------------------------------------------------
+ * Pushes that leave one out or are counted, and what is known of rooms.
+ * ----------------------------------------------------------------------------------------------- */
+
+/** How far a push came. */
+typedef struct wsp_pushed {
+    /** Connections whose outbox took the message. */
+    uint64_t delivered;
+    /**
+     * Connections whose outbox was full: the policy for slow consumers refused them the message, or
+     * closed them.
+     */
+    uint64_t dropped;
+    /** Of a list of ids, those that no open connection has; of a room, 1 if it has no members. */
+    uint64_t unknown;
+} wsp_pushed;
+
+/**
+ * Queues a message for everybody in a room but `except`, most often the sender; 0 is nobody.
+ * Otherwise like `wsp_server_publish`.
+ *
+ * With a `receipt` that is not null, it is counted how many outboxes take the message, and
+ * `*receipt` is to be freed with `wsp_receipt_free`. A counted push always goes through the
+ * mailboxes of the shards, so inside a callback it comes behind what is sent directly.
+ *
+ * Errors:
+ * - As `wsp_server_publish`.
+ *
+ * The caller sees to it that:
+ * - As `wsp_server_publish`; `receipt` is null or writable.
+ */
+wsp_status wsp_server_push_room(wsp_server *server,
+                                const char *room,
+                                wsp_conn_id except,
+                                wsp_message_kind kind,
+                                const uint8_t *data,
+                                size_t len,
+                                wsp_receipt **receipt);
+
+/**
+ * Queues a message for every open connection but `except`; otherwise like `wsp_server_push_room`.
+ *
+ * Errors:
+ * - As `wsp_server_publish`.
+ *
+ * The caller sees to it that:
+ * - As `wsp_server_send_text`; `receipt` is null or writable.
+ */
+wsp_status wsp_server_push_all(wsp_server *server,
+                               wsp_conn_id except,
+                               wsp_message_kind kind,
+                               const uint8_t *data,
+                               size_t len,
+                               wsp_receipt **receipt);
+
+/**
+ * Queues one message for `count` connections; those that have ended are passed over. It is encoded
+ * once and goes through the mailboxes of the shards, also inside a callback. Otherwise like
+ * `wsp_server_push_room`.
+ *
+ * Errors:
+ * - `WSP_STATUS_INVALID_ARGUMENT`: `conns` is null with `count > 0`; and as `wsp_server_publish`.
+ * - Otherwise as `wsp_server_publish`.
+ *
+ * The caller sees to it that:
+ * - As `wsp_server_send_text`; `conns` is readable for `count` ids; `receipt` is null or writable.
+ */
+wsp_status wsp_server_push_conns(wsp_server *server,
+                                 const wsp_conn_id *conns,
+                                 size_t count,
+                                 wsp_message_kind kind,
+                                 const uint8_t *data,
+                                 size_t len,
+                                 wsp_receipt **receipt);
+
+/**
+ * Waits until every shard has taken the push, or has ended, for at most `timeout_ms`; 0 only looks.
+ * May be called again, and from any thread; on a thread that drives a shard, only to look: it would
+ * wait for itself.
+ *
+ * Errors:
+ * - `WSP_STATUS_TIMED_OUT`: not every shard has answered yet.
+ * - `WSP_STATUS_INVALID_ARGUMENT`: a pointer is null.
+ *
+ * The caller sees to it that:
+ * - `receipt` is null or came from a `wsp_server_push_*` and is not freed before this returns.
+ * - `pushed` is null or writable.
+ */
+wsp_status wsp_receipt_wait(const wsp_receipt *receipt,
+                            uint32_t timeout_ms,
+                            wsp_pushed *pushed);
+
+/**
+ * Frees a receipt, whether it was waited for or not; the push goes its way. Null is ignored.
+ *
+ * The caller sees to it that:
+ * - `receipt` is null, or came from a `wsp_server_push_*` and is not used again.
+ */
+void wsp_receipt_free(wsp_receipt *receipt);
+
+/**
+ * Counts the members of a room, on all shards. Blocks until each shard has answered or has ended,
+ * for at most `timeout_ms`.
+ *
+ * Errors:
+ * - `WSP_STATUS_TIMED_OUT`: not every shard has answered in time.
+ * - `WSP_STATUS_WRONG_THREAD`: this thread drives a shard, and would wait for itself.
+ * - Otherwise as `wsp_server_publish`.
+ *
+ * The caller sees to it that:
+ * - `server` is null, or the caller holds a reference; `room` is null or ends with a NUL; `members`
+ *   is null or writable.
+ */
+wsp_status wsp_server_room_members(wsp_server *server,
+                                   const char *room,
+                                   uint32_t timeout_ms,
+                                   size_t *members);
+
+/**
+ * Gives pushes to a room a policy of their own, for what this thread publishes there afterwards. Up
+ * to 1,024 rooms can have one, with members or without. May be called from any thread.
+ *
+ * Errors:
+ * - `WSP_STATUS_INVALID_ARGUMENT`: `policy` is not a `WSP_SLOW_CONSUMER_*`, or 1,024 other rooms
+ *   have one.
+ * - Otherwise as `wsp_server_publish`.
+ *
+ * The caller sees to it that:
+ * - `server` is null, or the caller holds a reference or is inside one of its callbacks; `room` is
+ *   null or ends with a NUL.
+ */
+wsp_status wsp_server_set_room_policy(wsp_server *server,
+                                      const char *room,
+                                      wsp_slow_consumer policy);
+
+/**
+ * Takes a room's own policy away: that of the server holds again.
+ *
+ * Errors:
+ * - As `wsp_server_publish`.
+ *
+ * The caller sees to it that:
+ * - As `wsp_server_set_room_policy`.
+ */
+wsp_status wsp_server_clear_room_policy(wsp_server *server, const char *room);
 
 
 /* -----------------------------------------------------------------------------------------------

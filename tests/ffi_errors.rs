@@ -33,6 +33,17 @@ fn whatever_is_wrong_touches_no_memory() {
 }
 
 #[test]
+fn pushes_are_counted_and_rooms_have_policies() {
+    run("push", &[]);
+}
+
+#[test]
+#[cfg_attr(windows, ignore = "MinGW has no AddressSanitizer")]
+fn pushes_touch_no_memory_that_they_must_not() {
+    run("push", &SANITIZED);
+}
+
+#[test]
 fn hosted_mode_does_what_the_header_says() {
     run("hosted", &[]);
 }

@@ -21,6 +21,7 @@ pub(super) enum Failure {
     Error(Error),
     Unsupported(String),
     WrongThread(&'static str),
+    TimedOut(&'static str),
     Panic(String),
 }
 
@@ -49,6 +50,7 @@ impl Failure {
             Failure::Error(e) => status_of(e),
             Failure::Unsupported(_) => WSP_STATUS_UNSUPPORTED,
             Failure::WrongThread(_) => WSP_STATUS_WRONG_THREAD,
+            Failure::TimedOut(_) => WSP_STATUS_TIMED_OUT,
             Failure::Panic(_) => WSP_STATUS_PANIC,
         }
     }
@@ -80,7 +82,7 @@ impl fmt::Display for Failure {
         match self {
             Failure::Error(e) => e.fmt(f),
             Failure::Unsupported(why) => f.write_str(why),
-            Failure::WrongThread(why) => f.write_str(why),
+            Failure::WrongThread(why) | Failure::TimedOut(why) => f.write_str(why),
             Failure::Panic(text) => write!(f, "the library panicked, which is a bug: {text}"),
         }
     }

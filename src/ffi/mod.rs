@@ -28,6 +28,7 @@ mod hosted;
 mod listening;
 mod log;
 mod poller;
+mod push;
 mod reading;
 mod request;
 mod response;
