@@ -66,7 +66,7 @@ func explained(status C.wsp_status) error {
 		return settingError(message)
 	case C.WSP_STATUS_INVALID_ARGUMENT:
 		return fmt.Errorf("%w: %s", ErrInvalidArgument, message)
-	case C.WSP_STATUS_IO, C.WSP_STATUS_PANIC, C.WSP_STATUS_WRONG_THREAD:
+	case C.WSP_STATUS_IO, C.WSP_STATUS_PANIC, C.WSP_STATUS_WRONG_THREAD, C.WSP_STATUS_TIMED_OUT:
 		return fmt.Errorf("wspoll: %s", message)
 	default:
 		return failure(status)

@@ -110,3 +110,28 @@ func ExampleServer_Publish() {
 	fmt.Println(string(message), err)
 	// Output: extra, extra <nil>
 }
+
+// A client that is there as long as its server is.
+func ExampleDial() {
+	server, err := wspoll.Listen(context.Background(), wspoll.Config{
+		Addr: "127.0.0.1:0",
+		Handler: wspoll.HandlerFuncs{
+			Message: func(c wspoll.Conn, kind int, payload []byte) { _ = c.Write(kind, payload) },
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer server.Close()
+	conn, err := wspoll.Dial(context.Background(), "ws://"+server.Addr().String()+"/", &wspoll.DialOptions{
+		Reconnect: &wspoll.Reconnect{},
+		Greeting:  []wspoll.Greeting{{MessageType: wspoll.TextMessage, Data: []byte("hello")}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+	_, message, err := conn.ReadMessage()
+	fmt.Println(string(message), err)
+	// Output: hello <nil>
+}

@@ -78,6 +78,13 @@ func explain(call func() C.wsp_status) error {
 	return explained(call())
 }
 
+// explainError runs what makes several calls, on one thread.
+func explainError(calls func() error) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	return calls()
+}
+
 // text is a C string in Go memory, valid for the call that it is passed to.
 func text(s string) (*C.char, error) {
 	if strings.IndexByte(s, 0) >= 0 {

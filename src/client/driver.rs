@@ -67,8 +67,9 @@ impl Shared {
         let mut close = self.close.lock().unwrap_or_else(PoisonError::into_inner);
         close.get_or_insert((code, reason));
         drop(close);
-        self.outbox.close();
+        // Before the session can act upon it, or it would end as one that is to be followed by another.
         self.closing.store(true, Ordering::SeqCst);
+        self.outbox.close();
         self.close_asked.notify(usize::MAX);
     }
 

@@ -76,6 +76,9 @@ pub struct wsp_client_event {
     pub reserved: [u16; 3],
 }
 
+/// Where nothing points to: an empty slice's own address is none that Go's collector would bear with.
+static NOTHING: u8 = 0;
+
 impl wsp_client_event {
     /// Points into `received`.
     pub(super) fn of(received: &Received) -> wsp_client_event {
@@ -93,7 +96,7 @@ impl wsp_client_event {
         let event = wsp_client_event {
             kind,
             flags,
-            data: data.as_ptr(),
+            data: if data.is_empty() { &raw const NOTHING } else { data.as_ptr() },
             len: data.len(),
             message: received.words(),
             retry_in_ms: 0,
