@@ -244,7 +244,7 @@ fn a_silent_server_is_pinged_and_then_dead() {
     while let Some(frame) = conn.next_frame() {
         pings += u32::from(frame.opcode() == PING);
     }
-    assert!((2..=8).contains(&pings), "{pings}");
+    assert!((1..=8).contains(&pings), "{pings}");
 }
 
 #[test]
