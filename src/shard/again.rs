@@ -12,6 +12,39 @@ use crate::reactor::{EDGE, EVENTS_PER_TURN};
 use super::Shard;
 use super::core::Core;
 
+/// What is kept of a socket for that. In level mode nothing, which takes no memory.
+#[derive(Default)]
+pub(super) struct Left([Flags; EDGE as usize]);
+
+#[derive(Clone, Copy, Default)]
+struct Flags {
+    /// It is on the list.
+    listed: bool,
+    /// The peer's end has been reported, and there will be no other report.
+    ended: bool,
+}
+
+impl Left {
+    /// Notes that the socket is on the list. Returns whether it has to be put there.
+    pub(super) fn list(&mut self) -> bool {
+        self.0.first_mut().is_some_and(|flags| !std::mem::replace(&mut flags.listed, true))
+    }
+
+    /// Notes that it is no longer on the list. Returns whether it was.
+    fn take(&mut self) -> bool {
+        self.0.first_mut().is_some_and(|flags| std::mem::take(&mut flags.listed))
+    }
+
+    /// The peer's end has been reported.
+    pub(super) fn end(&mut self) {
+        self.0.iter_mut().for_each(|flags| flags.ended = true);
+    }
+
+    pub(super) fn has_end(&self) -> bool {
+        self.0.first().is_some_and(|flags| flags.ended)
+    }
+}
+
 impl Shard {
     /// Reads what earlier turns left.
     #[inline]
@@ -29,10 +62,10 @@ impl Shard {
             }
             let Some(slot) = self.core.again.pop_front() else { return };
             // Given back since, and perhaps to somebody who is not listed.
-            let Some(entry) = self.core.entries.get_mut(slot).filter(|entry| entry.again) else {
+            let Some(entry) = self.core.entries.get_mut(slot) else { continue };
+            if !entry.left.take() {
                 continue;
-            };
-            entry.again = false;
+            }
             if entry.interest.read {
                 self.read(slot);
                 self.sink.deliver(&mut self.core);
@@ -49,9 +82,8 @@ impl Core {
     pub(super) fn list_again(&mut self, slot: u32) {
         if EDGE
             && let Some(entry) = self.entries.get_mut(slot)
-            && !entry.again
+            && entry.left.list()
         {
-            entry.again = true;
             self.again.push_back(slot);
         }
     }

@@ -33,7 +33,7 @@ impl Shard {
         }
         let Some(entry) = self.core.entries.get_mut(slot) else { return };
         if EDGE && ended {
-            entry.end_reported = true;
+            entry.left.end();
         }
         if read && entry.interest.read {
             self.read(slot);
@@ -72,11 +72,10 @@ impl Shard {
         };
         let result = transport.read(&mut free[have..most]);
         let may_be_more = match result {
-            Ok(came) => came > 0 && (came == most - have || entry.end_reported),
+            Ok(came) => came > 0 && (came == most - have || entry.left.has_end()),
             Err(ref e) => e.kind() == io::ErrorKind::Interrupted,
         };
-        if EDGE && may_be_more && !entry.again {
-            entry.again = true;
+        if EDGE && may_be_more && entry.left.list() {
             core.again.push_back(slot);
         }
         match result {

@@ -13,6 +13,8 @@ use crate::reactor::Interest;
 use crate::reactor::timers::Tick;
 use crate::reactor::transport::Transport;
 
+use super::again::Left;
+
 pub(super) struct Entry {
     /// `None` once the connection has ended; the entry then waits for its last call.
     pub(super) transport: Option<Transport>,
@@ -24,10 +26,8 @@ pub(super) struct Entry {
     pub(super) counted: bool,
     /// Listed for the flush at the end of the turn.
     pub(super) dirty: bool,
-    /// Listed to be read in the next turn.
-    pub(super) again: bool,
-    /// The peer's end has been reported and is not read yet: there will be no other report.
-    pub(super) end_reported: bool,
+    /// What its last read may have left.
+    pub(super) left: Left,
     /// Stands in the list of those for which pushes gather.
     pub(super) gathering: bool,
     /// Our direction has ended.
@@ -79,8 +79,7 @@ impl Entry {
             refused: false,
             counted: false,
             dirty: false,
-            again: false,
-            end_reported: false,
+            left: Left::default(),
             gathering: false,
             fin_sent: false,
             held: false,
