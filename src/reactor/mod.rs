@@ -81,6 +81,24 @@ pub(crate) struct Ready {
     pub(crate) ended: bool,
 }
 
+/// Waits as [`Poller::wait`] does. A wait that is ended early is no error.
+fn wait(
+    poller: &Poller,
+    events: &mut polling::Events,
+    timeout: Option<Duration>,
+) -> io::Result<()> {
+    let waited = poller.wait(events, timeout).or_else(|e| match e.kind() {
+        // Over `poll` it looks for the sign of a wake-up that another thread is just about to leave, and says that this
+        // would block. Only a wait that succeeds lets it take note of the next wake-up.
+        io::ErrorKind::WouldBlock => poller.wait(events, Some(Duration::ZERO)),
+        _ => Err(e),
+    });
+    match waited {
+        Err(e) if e.kind() != io::ErrorKind::Interrupted => Err(e),
+        _ => Ok(()),
+    }
+}
+
 /// Sources that one turn of the loop looks at. More wait in the system until the next turn.
 pub(crate) const EVENTS_PER_TURN: usize = 1024;
 
@@ -185,12 +203,7 @@ impl Reactor {
         timeout: Option<Duration>,
     ) -> io::Result<()> {
         self.events.clear();
-        match self.poller.wait(&mut self.events, timeout) {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            result => {
-                result?;
-            }
-        }
+        wait(&self.poller, &mut self.events, timeout)?;
         ready.extend(self.events.iter().map(|event| Ready {
             key: event.key as u32,
             read: event.readable,

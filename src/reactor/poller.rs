@@ -121,12 +121,7 @@ impl RawPoller {
             *events = Events::with_capacity(most);
         }
         events.clear();
-        match self.poller.wait(events, timeout) {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            result => {
-                result?;
-            }
-        }
+        super::wait(&self.poller, events, timeout)?;
         let mut ready = events.iter().map(|event| Readiness {
             key: event.key,
             read: event.readable,
