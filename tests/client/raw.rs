@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use crate::support::wire::write_while_taken;
 use crate::support::{Frame, PATIENCE};
 
 pub(crate) struct RawServer {
@@ -82,17 +83,7 @@ impl RawConn {
 
     /// Sends as much as is taken in the time.
     pub(crate) fn say_while_taken(&mut self, bytes: &[u8], patience: Duration) -> usize {
-        self.stream.set_write_timeout(Some(patience)).expect("a deadline");
-        let mut sent = 0;
-        while sent < bytes.len() {
-            match self.stream.write(&bytes[sent..]) {
-                Ok(n) => sent += n,
-                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
-                Err(e) => panic!("sending: {e}"),
-            }
-        }
-        self.stream.set_write_timeout(Some(PATIENCE)).expect("a deadline");
-        sent
+        write_while_taken(&socket2::SockRef::from(&self.stream), bytes, patience)
     }
 
     /// The next frame that the client sent; none at the end of the stream.

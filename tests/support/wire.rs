@@ -2,7 +2,8 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
@@ -42,6 +43,25 @@ pub fn request(path: &str, more: &str) -> String {
         "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n{more}\r\n"
     )
+}
+
+/// Writes until nothing has been taken for `patience`; returns how much was.
+///
+/// Not by a write deadline: nobody knows how much a write has written that it ends on Windows.
+pub fn write_while_taken(socket: &Socket, bytes: &[u8], patience: Duration) -> usize {
+    socket.set_nonblocking(true).expect("non-blocking mode");
+    let (mut sent, mut last) = (0, Instant::now());
+    while sent < bytes.len() {
+        match socket.send(&bytes[sent..]) {
+            Ok(count) => (sent, last) = (sent + count, Instant::now()),
+            Err(e) if e.kind() != ErrorKind::WouldBlock => panic!("sending: {e}"),
+            Err(_) if last.elapsed() >= patience => break,
+            // No test unparks a thread: this is the pause between two tries.
+            Err(_) => thread::park_timeout(Duration::from_millis(1)),
+        }
+    }
+    socket.set_nonblocking(false).expect("blocking mode");
+    sent
 }
 
 pub struct Wire {
@@ -134,17 +154,7 @@ impl Wire {
 
     /// Sends until the peer has taken nothing for `patience`; returns how much was sent.
     pub fn send_while_taken(&mut self, bytes: &[u8], patience: Duration) -> usize {
-        self.stream.set_write_timeout(Some(patience)).expect("a write deadline");
-        let mut sent = 0;
-        while sent < bytes.len() {
-            match self.stream.write(&bytes[sent..]) {
-                Ok(count) => sent += count,
-                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
-                Err(e) => panic!("sending: {e}"),
-            }
-        }
-        self.stream.set_write_timeout(Some(PATIENCE)).expect("a write deadline");
-        sent
+        write_while_taken(&self.stream, bytes, patience)
     }
 
     pub fn frame(&mut self, frame: Frame) {
