@@ -680,6 +680,49 @@ wsp_status wsp_config_set_forwarded_header(wsp_config *config,
 
 
 /* -----------------------------------------------------------------------------------------------
+ * The admin listener: pushes by HTTP, metrics and a dashboard, in libraries that are built with it.
+ * ----------------------------------------------------------------------------------------------- */
+
+/**
+ * Where the server serves its admin listener, `"127.0.0.1:6060"`, or `"off"`, the default. Port 0
+ * takes a free one. An address that other machines reach needs `wsp_config_set_admin_token`. The
+ * library has it if it was built with the feature `admin`; if not, the start of a server with an
+ * address is `WSP_STATUS_INVALID_SETTING`.
+ *
+ * Errors:
+ * - `WSP_STATUS_INVALID_SETTING`: it is none of these.
+ *
+ * The caller sees to it that:
+ * - `config` is as for `wsp_config_set`; `address` is null or ends with a NUL.
+ */
+wsp_status wsp_config_set_admin(wsp_config *config,
+                                const char *address);
+
+/**
+ * What requests to the admin listener must bear (`Authorization: Bearer TOKEN`); empty, the
+ * default, for none. No error and no log shows it.
+ *
+ * Errors:
+ * - `WSP_STATUS_INVALID_SETTING`: it is longer than 1024 bytes, or not visible ASCII without
+ *   spaces.
+ *
+ * The caller sees to it that:
+ * - `config` is as for `wsp_config_set`; `token` is null or ends with a NUL.
+ */
+wsp_status wsp_config_set_admin_token(wsp_config *config,
+                                      const char *token);
+
+/**
+ * The port of the admin listener, the one that the system chose where 0 was asked for; 0 if there
+ * is none.
+ *
+ * The caller sees to it that:
+ * - `server` is null, or the caller holds a reference or is inside one of its callbacks.
+ */
+uint16_t wsp_server_admin_port(const wsp_server *server);
+
+
+/* -----------------------------------------------------------------------------------------------
  * Events: what happens to connections.
  * ----------------------------------------------------------------------------------------------- */
 

@@ -41,6 +41,11 @@ type Config struct {
 	// ForwardedHeader is the header in which requests of trusted proxies name their clients: "x-forwarded-for" or
 	// "forwarded". Default: none. RemoteAddr of the request and of the connection is then the client's.
 	ForwardedHeader string
+	// Admin is where the HTTP push API, metrics and the dashboard are served: "127.0.0.1:6060". Default: nowhere. The library has
+	// them if it was built with the feature "admin"; if not, Listen fails with a [*SettingError].
+	Admin string
+	// AdminToken is what requests to Admin must bear. Needed if machines other than this one reach it.
+	AdminToken string
 	// Handler is told what happens. Without one, messages are read and forgotten.
 	Handler Handler
 	// Inline runs the Handler on the goroutines that drive the shards. It must not block then.
@@ -138,6 +143,12 @@ func (c *Config) settings() ([]setting, error) {
 	}
 	if c.ForwardedHeader != "" {
 		add("forwarded_header", c.ForwardedHeader)
+	}
+	if c.Admin != "" {
+		add("admin", c.Admin)
+	}
+	if c.AdminToken != "" {
+		add("admin_token", c.AdminToken)
 	}
 	if c.IPv6Only {
 		add("ipv6_only", "true")

@@ -25,6 +25,8 @@ func TestBadSettingsAreNamed(t *testing.T) {
 		"unknown":        {Config{Settings: map[string]string{"colour": "red"}}, "colour", "red"},
 		"together":       {Config{PingInterval: time.Minute, PongTimeout: time.Second}, "pong_timeout", ""},
 		"address":        {Config{Addr: "127.0.0.1:http:1"}, "listen", "127.0.0.1:http:1"},
+		"admin":          {Config{Admin: "6060"}, "admin", "6060"},
+		"admin token":    {Config{Admin: "0.0.0.0:0", AdminToken: "two words"}, "admin_token", "…"},
 		"shards":         {Config{Shards: -1}, "Shards", "-1"},
 		"compression":    {Config{EnableCompression: true}, "EnableCompression", "true"},
 		"read limit":     {Config{ReadLimit: -1}, "ReadLimit", "-1"},

@@ -13,6 +13,7 @@
 // The names are C's. What is exported is public here, though no Rust path leads to it.
 #![allow(non_camel_case_types, unsafe_code, unreachable_pub)]
 
+mod admin;
 mod adopt;
 mod callbacks;
 mod client;

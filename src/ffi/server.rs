@@ -23,7 +23,7 @@ pub struct wsp_server {
 }
 
 pub(super) struct Running {
-    server: Server,
+    pub(super) server: Server,
     pub(super) handle: ServerHandle,
     /// In hosted mode.
     pub(super) hosted: Box<[HostedShard]>,
@@ -307,7 +307,11 @@ pub unsafe extern "C" fn wsp_server_connections(server: *const wsp_server) -> us
 /// # Safety
 ///
 /// `server` is null, or a server of which the caller holds a reference.
-unsafe fn read<T>(server: *const wsp_server, otherwise: T, get: impl FnOnce(&Running) -> T) -> T {
+pub(super) unsafe fn read<T>(
+    server: *const wsp_server,
+    otherwise: T,
+    get: impl FnOnce(&Running) -> T,
+) -> T {
     // SAFETY: by this function's contract.
     match unsafe { open(server) } {
         Ok((_, running)) => get(running),

@@ -49,6 +49,41 @@ static void nothing_to_free(void) {
     CHECK(wsp_server_retain(NULL) == NULL);
 }
 
+static void admin(void) {
+    wsp_config *config = wsp_config_new();
+    INVALID(wsp_config_set_admin(NULL, "off"));
+    INVALID(wsp_config_set_admin(config, NULL));
+    INVALID(wsp_config_set_admin_token(config, not_utf8));
+    CHECK(wsp_config_set_admin(config, "6060") == WSP_STATUS_INVALID_SETTING);
+    CHECK(says("admin") && says("6060"));
+    CHECK(wsp_config_set_admin_token(config, "two words") == WSP_STATUS_INVALID_SETTING);
+    CHECK(says("admin_token") && !says("words"));
+    CHECK(wsp_config_set_admin_token(config, "") == WSP_STATUS_OK);
+    CHECK(wsp_config_set_admin(config, "off") == WSP_STATUS_OK);
+    CHECK(wsp_server_admin_port(NULL) == 0);
+
+    wsp_callbacks callbacks = {.size = sizeof callbacks};
+    wsp_server *server = NULL;
+    CHECK(wsp_config_set(config, "listen", "127.0.0.1:0") == WSP_STATUS_OK);
+    CHECK(wsp_server_start(config, &callbacks, &server) == WSP_STATUS_OK);
+    CHECK(wsp_server_admin_port(server) == 0);
+    wsp_server_stop(server, 0);
+    wsp_server_free(server);
+    server = NULL;
+    /* Built with it or not, it is there or refused, never silently left out. */
+    CHECK(wsp_config_set_admin(config, "127.0.0.1:0") == WSP_STATUS_OK);
+    wsp_status status = wsp_server_start(config, &callbacks, &server);
+    if (status == WSP_STATUS_OK) {
+        CHECK(wsp_server_admin_port(server) != 0);
+        wsp_server_stop(server, 0);
+        wsp_server_free(server);
+    } else {
+        CHECK(status == WSP_STATUS_INVALID_SETTING);
+        CHECK(says("admin is") && says("feature"));
+    }
+    wsp_config_free(config);
+}
+
 static void configuration(void) {
     wsp_config *config = wsp_config_new();
     INVALID(wsp_config_set(NULL, "shards", "1"));
@@ -363,6 +398,7 @@ int main(void) {
     versions();
     nothing_to_free();
     configuration();
+    admin();
     start();
     calls();
     polls();

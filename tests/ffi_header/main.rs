@@ -18,6 +18,7 @@ const FILES: [&str; 23] = [
     "log",
     "config",
     "listening",
+    "admin",
     "event",
     "request",
     "response",

@@ -110,7 +110,7 @@ impl Page {
         answer["result"].take()
     }
 
-    fn event(&mut self, name: &str) {
+    pub fn event(&mut self, name: &str) {
         self.message(|message| message["method"] == name);
     }
 
