@@ -281,6 +281,56 @@ fn one_threads_messages_arrive_in_its_order() {
     }
 }
 
+/// Rooms overlap, and every member of several hears what each thread says in each room in that thread's order.
+#[test]
+fn what_one_thread_says_in_a_room_arrives_in_order_at_every_member() {
+    const THREADS: usize = 3;
+    const ROOMS: usize = 4;
+    const EACH: usize = 200;
+    for merge in [0, 2] {
+        let mut server = Probe::new().start_with(|config| {
+            config.shards = SHARDS;
+            config.push_merge = std::time::Duration::from_millis(merge);
+        });
+        let (mut wires, ids) = connect(&mut server, 7);
+        // Each is in another set of rooms, by the bits of its number.
+        let is_in = |at: usize, room: usize| (at + 1) >> (room % 3) & 1 == 1;
+        let rooms_of = |at| (0..ROOMS).filter(move |room| is_in(at, *room));
+        for (at, id) in ids.iter().enumerate() {
+            for room in rooms_of(at) {
+                server.handle.join(*id, &format!("room {room}")).expect("queued");
+            }
+        }
+        let threads: Vec<_> = (0..THREADS)
+            .map(|name| {
+                let handle = server.handle.clone();
+                thread::spawn(move || {
+                    for number in 0..EACH {
+                        for room in 0..ROOMS {
+                            let text = format!("{name} {room} {number}");
+                            handle.publish(&format!("room {room}"), text.as_str()).expect("room");
+                        }
+                    }
+                })
+            })
+            .collect();
+        for (at, wire) in wires.iter_mut().enumerate() {
+            let mut next = [[0; ROOMS]; THREADS];
+            for _ in 0..THREADS * EACH * rooms_of(at).count() {
+                let text = String::from_utf8(wire.next_frame().payload).expect("UTF-8");
+                let words: Vec<usize> =
+                    text.split(' ').map(|word| word.parse().expect("a number")).collect();
+                let [name, room, number] = words[..] else { panic!("{text}") };
+                assert!(is_in(at, room), "{at} is not in {room}");
+                assert_eq!(number, next[name][room], "thread {name} in room {room}");
+                next[name][room] += 1;
+            }
+        }
+        threads.into_iter().for_each(|thread| thread.join().expect("a sender"));
+        nothing_before_a_marker(&server, &mut wires, "end");
+    }
+}
+
 #[test]
 fn a_handlers_reply_keeps_its_place_among_its_messages() {
     let server = sharded(Probe::new().on_message(|conn, message| {

@@ -177,7 +177,17 @@ impl Rooms {
 
     /// Members of the room, in no order that means anything.
     pub(crate) fn members(&self, name: &str) -> &[Member] {
-        self.by_name.get(name).map_or(&[], |&room| &self.rooms[room as usize].members)
+        self.find(name).map_or(&[], |room| self.members_of(room))
+    }
+
+    /// The room of this name, for [`members_of`](Self::members_of). Stands for the same room until somebody joins one.
+    pub(crate) fn find(&self, name: &str) -> Option<u32> {
+        self.by_name.get(name).copied()
+    }
+
+    /// Members of a room that [`find`](Self::find) found; nobody once it has ended.
+    pub(crate) fn members_of(&self, room: u32) -> &[Member] {
+        self.rooms.get(room as usize).map_or(&[], |room| &room.members)
     }
 
     /// Rooms that have members.

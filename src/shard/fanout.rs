@@ -69,11 +69,13 @@ impl Core {
             false => self.policies.get(room).copied(),
         };
         let policy = policy.unwrap_or(self.fleet.config.slow_consumer);
-        let members = self.rooms.members(room).len();
+        // Nobody joins while this goes on: whatever calls a push causes come later.
+        let Some(room) = self.rooms.find(room) else { return Reached::default() };
+        let members = self.rooms.members_of(room).len();
         let mut reached = Reached { met: members as u64, ..Reached::default() };
         // From the last to the first: a push that ends a connection puts the last member into its place.
         for place in (0..members).rev() {
-            if let Some(member) = self.rooms.members(room).get(place)
+            if let Some(member) = self.rooms.members_of(room).get(place)
                 && Some(member.slot) != except
             {
                 reached.count(self.push(member.slot, frame, policy));
