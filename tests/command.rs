@@ -168,8 +168,16 @@ fn every_path_that_says_nothing_else_echoes() {
 fn broadcast_reaches_everyone_there_and_no_one_else() {
     let server = Server::start(&["--shards", "2"]);
     let open = |path| Peer::open_path(server.addr, path).expect("the handshake").0;
-    let mut elsewhere = open("/");
-    let mut here = [open("/broadcast"), open("/broadcast"), open("/broadcast")];
+    for (there, elsewhere) in
+        [("/broadcast", "/"), ("/broadcast", "/broadcast/b"), ("/broadcast/a", "/broadcast/b")]
+    {
+        hear_each_other(&server, there, open(elsewhere));
+    }
+}
+
+fn hear_each_other(server: &Server, path: &str, mut elsewhere: Peer) {
+    let open = |path| Peer::open_path(server.addr, path).expect("the handshake").0;
+    let mut here = [open(path), open(path), open(path)];
     // All are in the room when each has heard something, itself at least.
     for (n, peer) in here.iter_mut().enumerate() {
         let hello = format!("hello from {n}");
@@ -192,6 +200,9 @@ fn a_path_without_an_upgrade_answers_as_it_should() {
         ("GET", "/healthz", 200),
         ("GET", "/echo", 426),
         ("GET", "/broadcast", 426),
+        ("GET", "/broadcast/room", 426),
+        ("GET", "/broadcast/", 404),
+        ("GET", "/broadcaster", 404),
         ("GET", "/push", 426),
         ("GET", "/log", 426),
         ("GET", "/favicon.ico", 404),

@@ -121,6 +121,11 @@ impl Conn<'_> {
         self.core.rooms.leave(self.slot, room)
     }
 
+    /// Names of the rooms that the connection is in.
+    pub fn rooms(&self) -> impl Iterator<Item = &str> {
+        self.core.rooms.of(self.slot)
+    }
+
     /// Sends a message to another connection, of any shard.
     ///
     /// # Errors

@@ -39,7 +39,7 @@ fn command() -> Command {
         .args_conflicts_with_subcommands(true)
         .subcommand(
             Command::new("serve")
-                .about("Run the server (the default): /echo, /push, /log, everyone to everyone at /broadcast")
+                .about("Run the server (the default): /echo, /push, /log, everyone to everyone at /broadcast and /broadcast/NAME")
                 .after_help(settings::PRECEDENCE)
                 .args(settings::arguments())
                 .arg(settings::mode()),

@@ -22,6 +22,15 @@ const PAGE_POLICY: &str = "default-src 'none'; \
 
 /// Where everyone hears everyone; also the name of the room.
 const BROADCAST: &str = "/broadcast";
+/// Longest path of a room of its own, `/broadcast/NAME`.
+const MAX_ROOM: usize = 256;
+
+/// Whether a path is that of [`BROADCAST`] or of a room of its own below it.
+fn is_broadcast(path: &str) -> bool {
+    path.strip_prefix(BROADCAST)
+        .is_some_and(|name| name.is_empty() || name.len() > 1 && name.starts_with('/'))
+        && path.len() <= MAX_ROOM
+}
 
 /// What is done with the messages of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,16 +114,16 @@ impl Handler for Modes {
             "/echo" => Place::Mode(Mode::Echo),
             "/push" => Place::Mode(Mode::Push),
             "/log" => Place::Mode(Mode::Log),
-            BROADCAST => Place::Broadcast,
+            path if is_broadcast(path) => Place::Broadcast,
             _ => Place::Mode(self.default),
         };
         Upgrade::accept().data(place.data())
     }
 
-    fn on_open(&self, conn: &mut Conn<'_>) {
+    fn on_open_by(&self, conn: &mut Conn<'_>, request: &Request<'_>) {
         if Place::of(conn) == Place::Broadcast {
             // It is open, and in no other room.
-            let _ = conn.join(BROADCAST);
+            let _ = conn.join(request.path());
         }
     }
 
@@ -126,7 +135,10 @@ impl Handler for Modes {
                 self.printer.print(conn.peer_addr(), message);
                 Ok(())
             }
-            Place::Broadcast => conn.publish(BROADCAST, message),
+            Place::Broadcast => {
+                let room = conn.rooms().next().map(str::to_owned);
+                room.map_or(Ok(()), |room| conn.publish(&room, message))
+            }
         };
         if let Err(error) = done {
             ::log::debug!("{}: {} bytes not sent on: {error}", conn.id(), message.payload().len());
@@ -140,7 +152,8 @@ impl Handler for Modes {
         match request.path() {
             "/" => web::page(PAGE, PAGE_POLICY),
             "/healthz" => web::plain(200, "ok\n"),
-            "/echo" | "/push" | "/log" | BROADCAST => web::guarded(Response::upgrade_required()),
+            "/echo" | "/push" | "/log" => web::guarded(Response::upgrade_required()),
+            path if is_broadcast(path) => web::guarded(Response::upgrade_required()),
             _ => web::not_found(),
         }
     }
