@@ -60,7 +60,7 @@ mod sampler {
 
     use hyper::StatusCode;
     use pprof::flamegraph::Options;
-    use pprof::{ProfilerGuardBuilder, Report};
+    use pprof::{Frames, ProfilerGuardBuilder, Report, Symbol};
     use smol::Timer;
 
     use super::super::reply::{self, Refusal, Reply};
@@ -86,7 +86,10 @@ mod sampler {
             .map_err(failed)?;
         Timer::after(Duration::from_secs(seconds)).await;
         // Looking up symbols takes long, and others are to be answered meanwhile.
-        let drawn = smol::unblock(move || guard.report().build().and_then(|r| draw(&r, format)));
+        let drawn = smol::unblock(move || {
+            let report = guard.report().frames_post_processor(leave_out_the_sampler).build()?;
+            draw(&report, format)
+        });
         let bytes = drawn.await.map_err(failed)?;
         Ok(match format {
             Format::Svg => {
@@ -99,6 +102,17 @@ mod sampler {
             }
             Format::Pprof => reply::body(StatusCode::OK, "application/octet-stream", bytes),
         })
+    }
+
+    /// The signal's handler is no deeper; what is called pprof further out is somebody else's.
+    const HANDLER_DEPTH: usize = 8;
+
+    /// Takes the frames of the signal's handler away, with which each sample begins.
+    fn leave_out_the_sampler(frames: &mut Frames) {
+        let is_its = |symbol: &Symbol| symbol.sys_name().contains("pprof");
+        let mut of_handler = frames.frames.iter().take(HANDLER_DEPTH);
+        let last = of_handler.rposition(|symbols| symbols.iter().any(is_its));
+        frames.frames.drain(..last.map_or(0, |last| last + 1));
     }
 
     fn draw(report: &Report, format: Format) -> pprof::Result<Vec<u8>> {
