@@ -84,6 +84,11 @@ const SHARD: &[Family] = &[
     Family::counter("received_bytes_total", "Bytes read.", From::Field("bytes_in")),
     Family::counter("sent_bytes_total", "Bytes written.", From::Field("bytes_out")),
     Family::counter(
+        "sends_total",
+        "Calls of the system by which bytes were sent.",
+        From::Field("sends"),
+    ),
+    Family::counter(
         "dropped_total",
         "Messages dropped: slow_consumer, new or old by policy, gone with the connection.",
         From::Split("dropped_", "reason"),
