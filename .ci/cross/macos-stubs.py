@@ -1,4 +1,4 @@
-"""macos-stubs.py DIR: puts stubs of macOS's libraries into DIR, made of what the ziglang package brings.
+"""macos-stubs.py DIR: puts stubs of macOS's libraries into DIR as they lie on a Mac, libSystem from the ziglang package.
 
 Zig's names the architectures arm64e and arm64e.x1 where a program for arm64 is linked against the same symbols; lld takes
 the names literally, so they are rewritten to arm64.
@@ -11,6 +11,8 @@ import sys
 import ziglang
 
 directory = pathlib.Path(sys.argv[1])
+libraries = directory / "usr/lib"
+libraries.mkdir(parents=True, exist_ok=True)
 zig = pathlib.Path(ziglang.__file__).parent / "lib/libc/darwin/libSystem.tbd"
 
 
@@ -20,20 +22,54 @@ def arm64(targets):
     return f"{targets[1]}[ {', '.join(dict.fromkeys(names))} ]"
 
 
-(directory / "libSystem.tbd").write_text(re.sub(r"(targets:\s+)\[([^\]]*)\]", arm64, zig.read_text()))
+(libraries / "libSystem.tbd").write_text(re.sub(r"(targets:\s+)\[([^\]]*)\]", arm64, zig.read_text()))
 for alias in ("libc.tbd", "libm.tbd"):
-    (directory / alias).unlink(missing_ok=True)
-    (directory / alias).symlink_to("libSystem.tbd")
-# The libc crate names iconv on every link for Apple's systems, and Zig has no stub of it.
-(directory / "libiconv.tbd").write_text("""\
+    (libraries / alias).unlink(missing_ok=True)
+    (libraries / alias).symlink_to("libSystem.tbd")
+
+# What Zig has no stubs of: iconv, which the libc crate names on every link for Apple's systems, and the frameworks in which
+# the command watches files. Only what is used of them; the linker tells what is missing.
+ICONV = "iconv iconv_close iconv_open"
+OBJC = "objc_autoreleasePoolPop objc_autoreleasePoolPush objc_msgSend objc_release objc_retain"
+CORE_FOUNDATION = """
+    CFArrayAppendValue CFArrayCreateMutable CFArrayGetCount CFArrayGetValueAtIndex CFArrayInsertValueAtIndex
+    CFArrayRemoveValueAtIndex CFCopyDescription CFEqual CFGetTypeID CFHash CFRelease CFRetain CFRunLoopGetCurrent
+    CFRunLoopIsWaiting CFRunLoopRun CFRunLoopStop CFStringCompare CFStringCreateWithBytes CFStringCreateWithCString
+    CFStringGetBytes CFStringGetCString CFStringGetCStringPtr CFStringGetLength CFURLCopyAbsoluteURL CFURLCopyFileSystemPath
+    CFURLCopyLastPathComponent CFURLCreateCopyAppendingPathComponent CFURLCreateCopyDeletingLastPathComponent
+    CFURLCreateFilePathURL CFURLCreateFileReferenceURL CFURLCreateFromFileSystemRepresentation
+    CFURLGetFileSystemRepresentation CFURLResourceIsReachable kCFAllocatorDefault kCFAllocatorNull kCFRunLoopDefaultMode
+    kCFTypeArrayCallBacks
+"""
+CORE_SERVICES = """
+    FSEventStreamCreate FSEventStreamFlushAsync FSEventStreamFlushSync FSEventStreamGetDeviceBeingWatched
+    FSEventStreamInvalidate FSEventStreamRelease FSEventStreamScheduleWithRunLoop FSEventStreamStart FSEventStreamStop
+    FSEventsGetCurrentEventId FSEventsPurgeEventsForDeviceUpToEventId
+"""
+
+
+def stub(path, install_name, symbols):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"""\
 --- !tapi-tbd
 tbd-version:     4
 targets:         [ x86_64-macos, arm64-macos ]
-install-name:    '/usr/lib/libiconv.2.dylib'
+install-name:    '{install_name}'
 current-version: 7
 compatibility-version: 7
 exports:
   - targets:         [ x86_64-macos, arm64-macos ]
-    symbols:         [ _iconv, _iconv_close, _iconv_open ]
+    symbols:         [ {", ".join("_" + symbol for symbol in symbols.split())} ]
 ...
 """)
+
+
+def framework(name, symbols):
+    path = f"/System/Library/Frameworks/{name}.framework"
+    stub(directory / path[1:] / f"{name}.tbd", f"{path}/Versions/A/{name}", symbols)
+
+
+stub(libraries / "libiconv.tbd", "/usr/lib/libiconv.2.dylib", ICONV)
+stub(libraries / "libobjc.tbd", "/usr/lib/libobjc.A.dylib", OBJC)
+framework("CoreFoundation", CORE_FOUNDATION)
+framework("CoreServices", CORE_SERVICES)
