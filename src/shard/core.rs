@@ -117,7 +117,8 @@ impl Core {
             wheel: Wheel::new(),
             rules,
             stats: ShardStats::default(),
-            rare_changed: false,
+            // So that the first turn shows them.
+            rare_changed: true,
             published_at: Tick::default(),
             notices: VecDeque::new(),
             dirty: Vec::new(),
