@@ -23,7 +23,6 @@ use crate::shard::conn::{check_ping, check_room};
 use crate::shard::mailbox::{Command, Fleet};
 use crate::shard::stats::Stats;
 use crate::shard::target::{Pushed, Receipt, Target, To};
-use crate::shard::view::View;
 
 use super::acceptor::{self, Acceptor};
 use super::listener::peer_at;
@@ -283,22 +282,6 @@ impl ServerHandle {
         Ok(answer)
     }
 
-    /// Has a shard looked at: `inspection` runs on its thread, or is dropped if the shard ends before.
-    ///
-    /// # Errors
-    ///
-    /// - [`Error::Gone`]: there is no such shard.
-    /// - [`Error::Backpressure`]: its mailbox is full.
-    /// - [`Error::ShutDown`]: it has ended.
-    #[allow(dead_code, reason = "pages of an administrator ask for it")]
-    pub(crate) fn inspect(
-        &self,
-        shard: usize,
-        inspection: impl FnOnce(&View<'_>) + Send + 'static,
-    ) -> Result<()> {
-        self.fleet.post(shard, Command::Inspect(Box::new(inspection)))
-    }
-
     /// Puts a connection into a room, before anything that is published there after this call.
     ///
     /// # Errors
@@ -461,6 +444,7 @@ mod tests {
     use crate::connection::request::{Request, Upgrade};
     use crate::shard::conn::Conn;
     use crate::shard::handler::Handler;
+    use crate::shard::view::View;
 
     use super::super::Server;
     use super::*;
@@ -501,7 +485,8 @@ mod tests {
     ) -> T {
         let (seen, wait) = mpsc::channel();
         let inspect = move |view: &View<'_>| seen.send(look(view)).expect("the test waits");
-        server.handle().inspect(0, inspect).expect("queued");
+        let command = Command::Inspect(Box::new(inspect));
+        server.handle().fleet.post(0, command).expect("queued");
         wait.recv_timeout(Duration::from_secs(30)).expect("the shard looks")
     }
 
@@ -517,14 +502,10 @@ mod tests {
                 let of = |(next, conn): (u32, crate::shard::view::ConnView<'_>)| {
                     assert_eq!(conn.subprotocol(), Some("chat"));
                     assert!(conn.is_open() && conn.age() < Duration::from_secs(60));
-                    assert_eq!(
-                        view.connection(conn.id()).map(|same| same.data()),
-                        Some(conn.data())
-                    );
                     let mut rooms: Vec<&str> = conn.rooms().collect();
                     rooms.sort_unstable();
                     assert_eq!(rooms, ["all", format!("room {}", conn.data()).as_str()]);
-                    assert_eq!((conn.queued_bytes(), conn.id().shard()), (0, view.shard()));
+                    assert_eq!((conn.queued_bytes(), conn.id().shard()), (0, 0));
                     (next, conn.data(), conn.peer())
                 };
                 connections.map(of).collect::<Vec<_>>()

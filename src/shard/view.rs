@@ -3,7 +3,10 @@
 //! Runs on the shard's thread, between two commands ([`Command::Inspect`](super::mailbox::Command::Inspect)), so it
 //! must be short: lists are taken page by page, each beginning where the last ended.
 
-#![allow(dead_code, reason = "pages of an administrator ask for these")]
+#![cfg_attr(
+    not(feature = "admin"),
+    allow(dead_code, reason = "only those pages ask for all of it")
+)]
 
 use std::time::Duration;
 
@@ -34,11 +37,6 @@ pub(crate) struct RoomView<'a> {
 }
 
 impl<'a> View<'a> {
-    /// Which shard it is.
-    pub(crate) fn shard(&self) -> usize {
-        self.core.index
-    }
-
     /// Open and closing connections from the `from`th place on, each with the place behind it: where the next page
     /// begins. Takes as long as the places that it passes, in use or not.
     pub(crate) fn connections(
@@ -71,12 +69,6 @@ impl<'a> View<'a> {
     pub(crate) fn rooms(&self, from: u32) -> impl Iterator<Item = (u32, RoomView<'a>)> + use<'a> {
         let rooms = self.core.rooms.iter(from);
         rooms.map(|(next, name, members)| (next, RoomView { name, members }))
-    }
-
-    /// One connection of this shard, if it is open or closing.
-    pub(crate) fn connection(&self, id: ConnId) -> Option<ConnView<'a>> {
-        let slot = self.core.find(id)?;
-        ConnView::known(self.core, slot)
     }
 }
 
