@@ -247,6 +247,10 @@ func (c *Config) native() (*C.wsp_config, error) {
 			var said *SettingError
 			if errors.As(err, &said) {
 				bad.Reason = said.Reason
+				// The library does not show a token, and neither do we.
+				if said.Name == "admin_token" {
+					bad.Value = said.Value
+				}
 			}
 			return nil, bad
 		}

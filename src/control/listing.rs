@@ -208,7 +208,7 @@ pub(super) async fn rooms(state: &State, query: &str) -> Result<Reply, Refusal> 
 
 /// `DELETE /connections/{id}`: begins the closing handshake.
 pub(super) fn close(state: &State, id: &str, query: &str) -> Result<Reply, Refusal> {
-    let id: ConnId = id.parse().map_err(|()| Refusal::field("id", id, ID_EXPECTED))?;
+    let id = ConnId::parse(id).ok_or_else(|| Refusal::field("id", id, ID_EXPECTED))?;
     let [code, reason] = router::parameters(query, ["code", "reason"])?;
     let code = match code {
         None => 1000,

@@ -179,7 +179,7 @@ fn check_room_name(field: impl Into<String>, room: &str) -> Result<(), Refusal> 
 }
 
 fn parse_id(field: impl Into<String>, text: &str) -> Result<ConnId, Refusal> {
-    text.parse().map_err(|()| Refusal::field(field, text, ID_EXPECTED))
+    ConnId::parse(text).ok_or_else(|| Refusal::field(field, text, ID_EXPECTED))
 }
 
 fn parse_base64(field: impl Into<String>, text: &str) -> Result<Vec<u8>, Refusal> {
