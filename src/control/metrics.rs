@@ -81,11 +81,6 @@ const SHARD: &[Family] = &[
         "Messages queued for sending, one for each receiver.",
         From::Field("messages_out"),
     ),
-    Family::counter(
-        "sends_total",
-        "Calls of the system that took something to send.",
-        From::Field("sends"),
-    ),
     Family::counter("received_bytes_total", "Bytes read.", From::Field("bytes_in")),
     Family::counter("sent_bytes_total", "Bytes written.", From::Field("bytes_out")),
     Family::counter(
