@@ -11,7 +11,7 @@ use capi::{C, Program, text};
 fn run(name: &str, more: &[&str]) {
     let source = capi::root().join("tests/capi").join(name).with_extension("c");
     let flags = [&["-std=c99"], more].concat();
-    let label = format!("{name}{}", if more.is_empty() { "" } else { "-asan" });
+    let label = format!("test-{name}{}", if more.is_empty() { "" } else { "-asan" });
     let program = Program { source, name: &label, compilers: C, flags: &flags };
     let Some(program) = program.build() else { return };
     let output = Command::new(program).output().expect("running it");

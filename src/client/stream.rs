@@ -80,8 +80,6 @@ pub(super) async fn open(address: &Address, time: TimeLimit) -> Result<Box<dyn T
             time.hold(doing, resolve).await?
         }
     };
-    #[cfg(windows)]
-    start_winsock();
     let mut last = None;
     for (tried, address) in addresses.iter().enumerate() {
         let doing = || format!("connecting to {address}");
@@ -101,14 +99,6 @@ pub(super) async fn open(address: &Address, time: TimeLimit) -> Result<Box<dyn T
         Error::io(format!("looking up {name}"), none)
     };
     Err(last.unwrap_or_else(nothing))
-}
-
-/// Winsock has to be started before the first socket. The standard library does so for its own; async-io's connect takes it
-/// for done, which in a program without another socket it is not.
-#[cfg(windows)]
-fn start_winsock() {
-    static STARTED: std::sync::Once = std::sync::Once::new();
-    STARTED.call_once(|| drop(std::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0))));
 }
 
 async fn named<T>(
