@@ -1,6 +1,6 @@
 //! CPU profiles by the admin listener: a picture, or what `go tool pprof` reads.
 
-#![cfg(all(unix, feature = "profile"))]
+#![cfg(all(unix, target_pointer_width = "64", feature = "profile"))]
 
 mod support;
 

@@ -37,7 +37,7 @@ CORE_FOUNDATION = """
     CFRunLoopIsWaiting CFRunLoopRun CFRunLoopStop CFStringCompare CFStringCreateWithBytes CFStringCreateWithCString
     CFStringGetBytes CFStringGetCString CFStringGetCStringPtr CFStringGetLength CFURLCopyAbsoluteURL CFURLCopyFileSystemPath
     CFURLCopyLastPathComponent CFURLCreateCopyAppendingPathComponent CFURLCreateCopyDeletingLastPathComponent
-    CFURLCreateFilePathURL CFURLCreateFileReferenceURL CFURLCreateFromFileSystemRepresentation
+    CFURLCreateFilePathURL CFURLCreateFileReferenceURL CFURLCreateFromFileSystemRepresentation CFURLCreateFromFileSystemRepresentationRelativeToBase
     CFURLGetFileSystemRepresentation CFURLResourceIsReachable kCFAllocatorDefault kCFAllocatorNull kCFRunLoopDefaultMode
     kCFTypeArrayCallBacks
 """

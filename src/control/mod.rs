@@ -27,7 +27,7 @@ mod push;
 mod reply;
 mod router;
 mod stream;
-#[cfg(all(unix, feature = "profile"))]
+#[cfg(all(unix, target_pointer_width = "64", feature = "profile"))]
 mod wire_profile;
 
 use std::io;

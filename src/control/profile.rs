@@ -54,7 +54,7 @@ impl Drop for Turn<'_> {
     }
 }
 
-#[cfg(all(unix, feature = "profile"))]
+#[cfg(all(unix, target_pointer_width = "64", feature = "profile"))]
 mod sampler {
     use std::time::Duration;
 
@@ -134,7 +134,7 @@ mod sampler {
     }
 }
 
-#[cfg(not(all(unix, feature = "profile")))]
+#[cfg(not(all(unix, target_pointer_width = "64", feature = "profile")))]
 mod sampler {
     use hyper::StatusCode;
 
