@@ -33,7 +33,7 @@ def read(path):
         for line in lines:
             scenario, number, server, _, result = line.rstrip("\n").split("\t")
             run = dict(re.findall(r"(\w+)=([-\w.]+)", result))
-            if "failed" in result or "error" in run:
+            if "failed" in result or "error" in run or float(run.get("srv_ns_msg", 1)) == 0:
                 wrong.append(f"{scenario} round {number}: {server} failed")
                 continue
             if int(run.get("errs", 0)):
