@@ -19,6 +19,10 @@ use support::{Frame, Wire, eventually, process, tools};
 /// By how much the memory may differ between two looks that should see the same: allocators keep some pages.
 const SLACK: u64 = 8 << 20;
 
+/// How often an attack is repeated while the server seems to grow. A leak grows every time; that the allocator keeps a
+/// few megabytes more from one attack on was seen in one run of four, and does not come again.
+const WINDOWS: usize = 3;
+
 /// Runs an attack four times against a server, beside a connection that goes on echoing.
 ///
 /// The server may grow to its working size (pools, slabs, what the allocator keeps), but not from attack to attack.
@@ -46,20 +50,25 @@ fn withstands(arguments: &[&str], attack: impl Fn(SocketAddr)) {
         });
         // Stops the bystander even when the attack panics, which would else never end.
         let _stop = OnDrop(|| over.store(true, Ordering::Relaxed));
-        let mut levels = Vec::new();
-        for _ in 0..4 {
+        let attacked = || {
             attack(addr);
             is_ready.recv_timeout(support::PATIENCE).expect("the bystander is served");
             eventually("descriptors at their level", || process::open_files(pid), |n| *n <= files);
-            levels.push(process::resident_bytes(pid));
-        }
+            process::resident_bytes(pid).unwrap_or(0)
+        };
         let before = memory.unwrap_or(0);
-        if tools::require_reading("the memory of a process", memory).is_some() {
-            let levels: Vec<u64> = levels.into_iter().map(|level| level.unwrap_or(0)).collect();
+        let mut seen = Vec::new();
+        for window in 1..=WINDOWS {
+            let levels: [u64; 4] = std::array::from_fn(|_| attacked());
+            seen.push(levels);
             let (early, late) = (levels[0].max(levels[1]), levels[2].min(levels[3]));
-            assert!(late <= early + SLACK / 4, "it grows: {before}, then {levels:?}");
-            assert!(late <= before + 3 * SLACK, "it has grown: {before}, then {levels:?}");
+            assert!(late <= before + 3 * SLACK, "it has grown: {before}, then {seen:?}");
+            if late <= early + SLACK / 4 {
+                break;
+            }
+            assert!(window < WINDOWS, "it grows: {before}, then {seen:?}");
         }
+        tools::require_reading("the memory of a process", memory);
         over.store(true, Ordering::Relaxed);
         assert!(echoes.join().expect("the bystander") > 0);
     });
