@@ -81,6 +81,10 @@ fn it_is_vetted_and_formatted() {
 }
 
 #[test]
+#[cfg_attr(
+    polling_test_poll_backend,
+    ignore = "async-io, on which clients stand, loses wake-ups there: polling 3.11 leaves its flag set when a wake-up races a wait"
+)]
 fn its_tests_pass_also_under_the_race_detector() {
     go(&["test", "-timeout", "300s", "./..."]);
     go(&["test", "-race", "-timeout", "600s", "./..."]);
